@@ -1,1 +1,4 @@
-//! The host.
+//! Bulkhead: a host for AI agents sealed in WebAssembly. One crate; a room for each capability.
+
+pub mod identity;
+pub mod kit;
