@@ -35,7 +35,13 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { wall_s: 30, cpu_s: 60, memory_bytes: 4 << 30, artifact_bytes: 512 << 20, children: 1 }
+        Self {
+            wall_s: 30,
+            cpu_s: 60,
+            memory_bytes: 4 << 30,
+            artifact_bytes: 512 << 20,
+            children: 1,
+        }
     }
 }
 
@@ -65,7 +71,8 @@ pub async fn in_child(program: &Path, sandbox: &Sandbox, bytes: &[u8]) -> Result
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()?;
-    let (mut stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let (mut stdin, stdout, stderr) =
+        (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let talk = async {
         let mut artifact = Vec::new();
         let mut complaint = Vec::new();
@@ -77,7 +84,9 @@ pub async fn in_child(program: &Path, sandbox: &Sandbox, bytes: &[u8]) -> Result
         };
         let receive = async {
             if let Some(pipe) = stdout {
-                pipe.take(config.artifact_bytes).read_to_end(&mut artifact).await?;
+                pipe.take(config.artifact_bytes)
+                    .read_to_end(&mut artifact)
+                    .await?;
             }
             Ok::<_, std::io::Error>(())
         };
@@ -92,12 +101,15 @@ pub async fn in_child(program: &Path, sandbox: &Sandbox, bytes: &[u8]) -> Result
         let status = child.wait().await?;
         Ok::<_, std::io::Error>((status, artifact, complaint))
     };
-    let (status, artifact, complaint) = tokio::time::timeout(Duration::from_secs(config.wall_s), talk)
-        .await
-        .map_err(|_| Failed::TooSlow(config.wall_s))??;
+    let (status, artifact, complaint) =
+        tokio::time::timeout(Duration::from_secs(config.wall_s), talk)
+            .await
+            .map_err(|_| Failed::TooSlow(config.wall_s))??;
     match status.code() {
         Some(0) => Ok(artifact),
-        Some(REFUSED) => Err(Failed::Refused(String::from_utf8_lossy(&complaint).trim().to_owned())),
+        Some(REFUSED) => Err(Failed::Refused(
+            String::from_utf8_lossy(&complaint).trim().to_owned(),
+        )),
         // A signal: the CPU limit's, or the abort of an allocation that the memory limit refused.
         _ => Err(Failed::TooMuch),
     }
@@ -122,19 +134,32 @@ fn compile_bound(settings: &str) -> Result<(), String> {
     let config: engine::Config = serde_json::from_str(settings).map_err(|e| e.to_string())?;
     bind(&config.compile).map_err(|e| e.to_string())?;
     let mut bytes = Vec::new();
-    std::io::stdin().read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+    std::io::stdin()
+        .read_to_end(&mut bytes)
+        .map_err(|e| e.to_string())?;
     // One slot: the child makes no instances, but its settings must be the host's.
-    let small = engine::Config { guests: 1, ..config };
+    let small = engine::Config {
+        guests: 1,
+        ..config
+    };
     let engine = Engine::new(&engine::settings(&small)).map_err(|e| e.to_string())?;
-    let artifact = engine.precompile_component(&bytes).map_err(|e| format!("{e:#}"))?;
-    std::io::stdout().write_all(&artifact).map_err(|e| e.to_string())
+    let artifact = engine
+        .precompile_component(&bytes)
+        .map_err(|e| format!("{e:#}"))?;
+    std::io::stdout()
+        .write_all(&artifact)
+        .map_err(|e| e.to_string())
 }
 
 fn bind(config: &Config) -> nix::Result<()> {
     // Not every system lets a process give up its network; where it does, it is gone.
     let _ = nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET);
     setrlimit(Resource::RLIMIT_CPU, config.cpu_s, config.cpu_s)?;
-    setrlimit(Resource::RLIMIT_DATA, config.memory_bytes, config.memory_bytes)?;
+    setrlimit(
+        Resource::RLIMIT_DATA,
+        config.memory_bytes,
+        config.memory_bytes,
+    )?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     setrlimit(Resource::RLIMIT_FSIZE, 0, 0)
 }
@@ -151,7 +176,11 @@ impl Artifacts {
     pub fn open(folder: PathBuf, key: &[u8], sandbox: &Sandbox) -> std::io::Result<Self> {
         std::fs::create_dir_all(&folder)?;
         let mac = Hmac::new_from_slice(key).expect("HMAC takes a key of any length");
-        Ok(Self { folder, mac, compatibility: sandbox.compatibility() })
+        Ok(Self {
+            folder,
+            mac,
+            compatibility: sandbox.compatibility(),
+        })
     }
 
     /// The compiled component, where it is cached, whole and ours. Blocks on the disk.
@@ -159,14 +188,22 @@ impl Artifacts {
         let file = std::fs::read(self.path(digest)).ok()?;
         let (tag, artifact) = file.split_at_checked(MAC_BYTES)?;
         if self.tag(digest, artifact).verify_slice(tag).is_err() {
-            tracing::warn!(digest = hex::encode(digest), "a cached artifact was altered; compiling again");
+            tracing::warn!(
+                digest = hex::encode(digest),
+                "a cached artifact was altered; compiling again"
+            );
             return None;
         }
         deserialize(engine, artifact).ok()
     }
 
     /// Loads what the child made, and keeps it. Blocks on the disk.
-    pub fn keep(&self, engine: &Engine, digest: &[u8], artifact: &[u8]) -> wasmtime::Result<Component> {
+    pub fn keep(
+        &self,
+        engine: &Engine,
+        digest: &[u8],
+        artifact: &[u8],
+    ) -> wasmtime::Result<Component> {
         let component = deserialize(engine, artifact)?;
         let path = self.path(digest);
         let tag = self.tag(digest, artifact).finalize().into_bytes();
@@ -181,7 +218,11 @@ impl Artifacts {
     }
 
     fn path(&self, digest: &[u8]) -> PathBuf {
-        self.folder.join(format!("{}-{}.cwasm", hex::encode(digest), self.compatibility))
+        self.folder.join(format!(
+            "{}-{}.cwasm",
+            hex::encode(digest),
+            self.compatibility
+        ))
     }
 
     fn tag(&self, digest: &[u8], artifact: &[u8]) -> Hmac<Sha256> {
@@ -195,7 +236,9 @@ impl Artifacts {
 
 impl std::fmt::Debug for Artifacts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Artifacts").field("folder", &self.folder).finish_non_exhaustive()
+        f.debug_struct("Artifacts")
+            .field("folder", &self.folder)
+            .finish_non_exhaustive()
     }
 }
 

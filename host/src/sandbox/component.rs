@@ -46,7 +46,9 @@ pub enum Refused {
     UnknownImport(String),
     #[error("The component imports `{0}`; this host offers {1}.")]
     OtherVersion(String, String),
-    #[error("The component does not export `{0}`: it is not of the world `bulkhead:agent/agent@{CONTRACT}`.")]
+    #[error(
+        "The component does not export `{0}`: it is not of the world `bulkhead:agent/agent@{CONTRACT}`."
+    )]
     MissingExport(&'static str),
     #[error("The component does not fit the world `bulkhead:agent/agent@{CONTRACT}`: {0}.")]
     OtherWorld(String),
@@ -84,7 +86,10 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspected, Refused> {
         validator.payload(&payload).map_err(invalid)?;
     }
     imports.iter().try_for_each(|import| check_import(import))?;
-    if let Some(missing) = EXPORTS.iter().find(|name| !exports.iter().any(|export| export == *name)) {
+    if let Some(missing) = EXPORTS
+        .iter()
+        .find(|name| !exports.iter().any(|export| export == *name))
+    {
         return Err(Refused::MissingExport(missing));
     }
     imports.sort_unstable();
@@ -106,13 +111,19 @@ fn check_import(import: &str) -> Result<(), Refused> {
     let (interface, version) = import.split_once('@').unwrap_or((import, ""));
     if OURS.contains(&interface) {
         if version != CONTRACT {
-            return Err(Refused::OtherVersion(import.to_owned(), format!("version {CONTRACT}")));
+            return Err(Refused::OtherVersion(
+                import.to_owned(),
+                format!("version {CONTRACT}"),
+            ));
         }
         return Ok(());
     }
     if wasi::INTERFACES.contains(&interface) {
         if !version.starts_with("0.2.") {
-            return Err(Refused::OtherVersion(import.to_owned(), "WASI 0.2".to_owned()));
+            return Err(Refused::OtherVersion(
+                import.to_owned(),
+                "WASI 0.2".to_owned(),
+            ));
         }
         return Ok(());
     }

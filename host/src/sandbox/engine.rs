@@ -65,14 +65,20 @@ impl Sandbox {
         let stop = Arc::new(AtomicBool::new(false));
         let ticker = Ticker(Arc::clone(&stop));
         let weak = engine.weak();
-        std::thread::Builder::new().name("bulkhead-epoch".into()).spawn(move || {
-            while !stop.load(Ordering::Relaxed) {
-                std::thread::sleep(TICK);
-                let Some(engine) = weak.upgrade() else { return };
-                engine.increment_epoch();
-            }
-        })?;
-        Ok(Self { engine, config: Arc::new(config), _ticker: Arc::new(ticker) })
+        std::thread::Builder::new()
+            .name("bulkhead-epoch".into())
+            .spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    std::thread::sleep(TICK);
+                    let Some(engine) = weak.upgrade() else { return };
+                    engine.increment_epoch();
+                }
+            })?;
+        Ok(Self {
+            engine,
+            config: Arc::new(config),
+            _ticker: Arc::new(ticker),
+        })
     }
 
     pub fn engine(&self) -> &Engine {
@@ -87,7 +93,9 @@ impl Sandbox {
     pub fn compatibility(&self) -> String {
         use std::hash::{Hash as _, Hasher as _};
         let mut hasher = std::hash::DefaultHasher::new();
-        self.engine.precompile_compatibility_hash().hash(&mut hasher);
+        self.engine
+            .precompile_compatibility_hash()
+            .hash(&mut hasher);
         format!("{:016x}", hasher.finish())
     }
 }
@@ -103,7 +111,6 @@ pub(super) fn settings(config: &Config) -> wasmtime::Config {
     let mut c = wasmtime::Config::new();
     c.strategy(Strategy::Cranelift)
         // Proposals a guest gets no use of, or that would make it nondeterministic.
-        .wasm_component_model_async(false)
         .wasm_gc(false)
         .wasm_function_references(false)
         .wasm_exceptions(false)

@@ -91,11 +91,18 @@ where
 
 /// Every way out of the guest passes here, the end of a fuel slice included: the meter is brought up to date on the
 /// way out, what the call cost is charged on the way in, and a refused call ends the run.
-fn cross<T: AsMut<Host>>(mut ctx: StoreContextMut<'_, T>, hook: CallHook, budget: u64) -> wasmtime::Result<()> {
+fn cross<T: AsMut<Host>>(
+    mut ctx: StoreContextMut<'_, T>,
+    hook: CallHook,
+    budget: u64,
+) -> wasmtime::Result<()> {
     match hook {
         CallHook::CallingHost => {
             let left = ctx.get_fuel()?;
-            ctx.data_mut().as_mut().meter().set_fuel(budget.saturating_sub(left));
+            ctx.data_mut()
+                .as_mut()
+                .meter()
+                .set_fuel(budget.saturating_sub(left));
         }
         CallHook::ReturningFromHost => {
             let host = ctx.data_mut().as_mut();
@@ -114,7 +121,10 @@ fn cross<T: AsMut<Host>>(mut ctx: StoreContextMut<'_, T>, hook: CallHook, budget
         CallHook::CallingWasm => {}
         CallHook::ReturningFromWasm => {
             let left = ctx.get_fuel()?;
-            ctx.data_mut().as_mut().meter().set_fuel(budget.saturating_sub(left));
+            ctx.data_mut()
+                .as_mut()
+                .meter()
+                .set_fuel(budget.saturating_sub(left));
         }
     }
     Ok(())
@@ -152,5 +162,8 @@ fn is_guest_fault(error: &wasmtime::Error) -> bool {
 }
 
 fn bounded(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(1_000).collect()
+    text.chars()
+        .filter(|c| !c.is_control())
+        .take(1_000)
+        .collect()
 }

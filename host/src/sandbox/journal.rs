@@ -67,7 +67,9 @@ where
         Begun::Live(ticket) => {
             let recorded: Recorded<A, E> = perform.await.into();
             let ok = matches!(recorded, Recorded::Ok(_));
-            journal.end(ticket, serde_json::to_value(&recorded)?, ok).await?;
+            journal
+                .end(ticket, serde_json::to_value(&recorded)?, ok)
+                .await?;
             Ok(recorded.into())
         }
     }

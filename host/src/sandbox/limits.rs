@@ -102,7 +102,13 @@ pub struct Limiter {
 
 impl Limiter {
     pub(super) fn new(limits: Limits, meter: std::sync::Arc<Meter>) -> Self {
-        Self { limits, memory_bytes: 0, memory_refused: false, pending_fuel: 0, meter }
+        Self {
+            limits,
+            memory_bytes: 0,
+            memory_refused: false,
+            pending_fuel: 0,
+            meter,
+        }
     }
 
     pub(super) fn limits(&self) -> &Limits {

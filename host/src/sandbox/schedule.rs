@@ -108,7 +108,10 @@ impl Scheduler {
                     .spawn(move || work(&shared, &runtime))
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self { shared, threads: Arc::new(Mutex::new(threads)) })
+        Ok(Self {
+            shared,
+            threads: Arc::new(Mutex::new(threads)),
+        })
     }
 
     /// Puts a guest into a slot of its tenant. `meter` tells what each slice used.
@@ -208,7 +211,9 @@ impl Slot {
             return 0;
         }
         inner.phase = Phase::Polled;
-        let Some(mut guest) = inner.guest.take() else { return 0 };
+        let Some(mut guest) = inner.guest.take() else {
+            return 0;
+        };
         drop(inner);
 
         let before = self.meter.fuel();
@@ -298,13 +303,18 @@ impl Shared {
             if let Some(slot) = queues.take_turn(self.quantum) {
                 return Some(slot);
             }
-            queues = self.work.wait(queues).unwrap_or_else(PoisonError::into_inner);
+            queues = self
+                .work
+                .wait(queues)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
     fn charge(&self, tenant: Tenant, used: i64) {
         let mut queues = lock(&self.queues);
-        let Some(queue) = queues.tenants.get_mut(&tenant) else { return };
+        let Some(queue) = queues.tenants.get_mut(&tenant) else {
+            return;
+        };
         queue.deficit = queue.deficit.saturating_sub(used);
         if queue.alive == 0 && queue.ready.is_empty() {
             queues.tenants.remove(&tenant);
@@ -316,7 +326,9 @@ impl Queues {
     /// Deficit round robin: a tenant in debt is given its quantum and passed over; the others get one slice each.
     fn take_turn(&mut self, quantum: i64) -> Option<Arc<Slot>> {
         while let Some(tenant) = self.turns.pop_front() {
-            let Some(queue) = self.tenants.get_mut(&tenant) else { continue };
+            let Some(queue) = self.tenants.get_mut(&tenant) else {
+                continue;
+            };
             if queue.deficit <= 0 {
                 queue.deficit = queue.deficit.saturating_add(quantum);
                 if queue.deficit <= 0 && !self.turns.is_empty() {
@@ -324,7 +336,9 @@ impl Queues {
                     continue;
                 }
             }
-            let Some(slot) = queue.ready.pop_front() else { continue };
+            let Some(slot) = queue.ready.pop_front() else {
+                continue;
+            };
             if queue.ready.is_empty() {
                 // An idle tenant saves nothing up.
                 queue.deficit = queue.deficit.min(quantum);
@@ -361,6 +375,8 @@ impl std::fmt::Debug for Scheduler {
 
 impl<T> std::fmt::Debug for Running<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Running").field("meter", &self.slot.meter).finish_non_exhaustive()
+        f.debug_struct("Running")
+            .field("meter", &self.slot.meter)
+            .finish_non_exhaustive()
     }
 }

@@ -51,7 +51,7 @@ impl HasData for HasTable {
 }
 
 /// Links every interface of `INTERFACES`. Each getter counts the call.
-pub fn add_to_linker<T: AsMut<Host> + 'static>(l: &mut Linker<T>) -> wasmtime::Result<()> {
+pub fn add_to_linker<T: AsMut<Host> + Send + 'static>(l: &mut Linker<T>) -> wasmtime::Result<()> {
     fn host<T: AsMut<Host>>(data: &mut T) -> &mut Host {
         let host = data.as_mut();
         host.call();
@@ -59,15 +59,24 @@ pub fn add_to_linker<T: AsMut<Host> + 'static>(l: &mut Linker<T>) -> wasmtime::R
     }
     fn cli<T: AsMut<Host>>(data: &mut T) -> WasiCliCtxView<'_> {
         let Host { wasi, table, .. } = host(data);
-        WasiCliCtxView { ctx: wasi.cli(), table }
+        WasiCliCtxView {
+            ctx: wasi.cli(),
+            table,
+        }
     }
     fn clocks<T: AsMut<Host>>(data: &mut T) -> WasiClocksCtxView<'_> {
         let Host { wasi, table, .. } = host(data);
-        WasiClocksCtxView { ctx: wasi.clocks(), table }
+        WasiClocksCtxView {
+            ctx: wasi.clocks(),
+            table,
+        }
     }
     fn files<T: AsMut<Host>>(data: &mut T) -> WasiFilesystemCtxView<'_> {
         let Host { wasi, table, .. } = host(data);
-        WasiFilesystemCtxView { ctx: wasi.filesystem(), table }
+        WasiFilesystemCtxView {
+            ctx: wasi.filesystem(),
+            table,
+        }
     }
     io::error::add_to_linker::<T, HasTable>(l, |t| &mut host(t).table)?;
     io::poll::add_to_linker::<T, HasTable>(l, |t| &mut host(t).table)?;
@@ -79,7 +88,7 @@ pub fn add_to_linker<T: AsMut<Host> + 'static>(l: &mut Linker<T>) -> wasmtime::R
     filesystem::types::add_to_linker::<T, WasiFilesystem>(l, files)?;
     filesystem::preopens::add_to_linker::<T, WasiFilesystem>(l, files)?;
     cli::environment::add_to_linker::<T, WasiCli>(l, cli)?;
-    cli::exit::add_to_linker::<T, WasiCli>(l, &cli::exit::LinkOptions::default(), cli)?;
+    cli::exit::add_to_linker::<T, WasiCli>(l, cli)?;
     cli::stdin::add_to_linker::<T, WasiCli>(l, cli)?;
     cli::stdout::add_to_linker::<T, WasiCli>(l, cli)?;
     cli::stderr::add_to_linker::<T, WasiCli>(l, cli)?;
@@ -139,8 +148,18 @@ pub struct Log {
 
 impl Log {
     pub(super) fn new(most: usize) -> Self {
-        let stream = || Stream(Arc::new(Mutex::new(Kept { bytes: Vec::new(), most, dropped: 0 })));
-        Self { stdout: stream(), stderr: stream(), lines: stream() }
+        let stream = || {
+            Stream(Arc::new(Mutex::new(Kept {
+                bytes: Vec::new(),
+                most,
+                dropped: 0,
+            })))
+        };
+        Self {
+            stdout: stream(),
+            stderr: stream(),
+            lines: stream(),
+        }
     }
 }
 
