@@ -3,7 +3,7 @@ use bulkhead_sdk::{Outcome, Result, Turn, agent, output};
 
 /// Greets.
 #[agent]
-fn hello(turn: Turn) -> Result<Outcome> {
+pub fn hello(turn: Turn) -> Result<Outcome> {
     output::text(&format!("Hello, {}!", turn.text()));
     Ok(Outcome::EndTurn)
 }

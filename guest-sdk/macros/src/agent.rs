@@ -74,7 +74,7 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenS
     let (visibility, ident, tools) = (&function.vis, &function.sig.ident, &options.tools);
     let private = quote!(::bulkhead_sdk::__private);
     let call = quote_spanned!(output=> ::core::result::Result::map_err(answer, ::core::convert::Into::into));
-    let turn = quote_spanned!(input=> ::bulkhead_sdk::Turn);
+    let turn = Ident::new("turn", input);
     Ok(quote! {
         #function
 
@@ -96,8 +96,8 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenS
                 #ident::manifest()
             }
 
-            fn run(turn: #turn) -> ::bulkhead_sdk::Result<::bulkhead_sdk::Outcome> {
-                let answer = #ident(turn);
+            fn run(#turn: ::bulkhead_sdk::Turn) -> ::bulkhead_sdk::Result<::bulkhead_sdk::Outcome> {
+                let answer = #ident(#turn);
                 #call
             }
         }
@@ -117,15 +117,11 @@ fn carry_tools(function: &mut ItemFn, tools: &[Path]) -> Result<Span> {
     let argument = match function.sig.inputs.first_mut() {
         Some(FnArg::Typed(argument)) if inputs == 1 => argument,
         _ => {
-            let span = if inputs == 0 {
-                function.sig.ident.span()
-            } else {
-                function.sig.inputs.span()
-            };
-            return Err(Error::new(
-                span,
-                format!("{SHAPE}: it takes the turn and nothing else"),
-            ));
+            let sentence = format!("{SHAPE}: it takes the turn and nothing else");
+            return Err(match inputs {
+                0 => Error::new(function.sig.ident.span(), sentence),
+                _ => Error::new_spanned(&function.sig.inputs, sentence),
+            });
         }
     };
     if !tools.is_empty() {

@@ -2,7 +2,7 @@
 
 use proc_macro2::Span;
 use syn::spanned::Spanned;
-use syn::{Attribute, Error, Expr, ExprLit, Ident, ItemFn, Lit, Meta, Result};
+use syn::{Attribute, Error, Expr, ExprLit, FnArg, Ident, ItemFn, Lit, Meta, Result};
 
 /// What a description may hold, by the contract.
 const DESCRIPTION_BYTES: usize = 4096;
@@ -19,8 +19,15 @@ pub(crate) fn documentation(attributes: &[Attribute]) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-pub(crate) fn is_documentation(attribute: &Attribute) -> bool {
-    attribute.path().is_ident("doc")
+/// Takes the doc comments off a function's parameters: the compiler takes none there.
+pub(crate) fn strip_parameter_documentation(function: &mut ItemFn) {
+    for input in &mut function.sig.inputs {
+        let attributes = match input {
+            FnArg::Typed(argument) => &mut argument.attrs,
+            FnArg::Receiver(receiver) => &mut receiver.attrs,
+        };
+        attributes.retain(|attribute| !is_documentation(attribute));
+    }
 }
 
 /// The text, if a description may be so long.
@@ -76,4 +83,8 @@ fn doc_line(attribute: &Attribute) -> Option<String> {
         },
         _ => None,
     }
+}
+
+fn is_documentation(attribute: &Attribute) -> bool {
+    attribute.path().is_ident("doc")
 }

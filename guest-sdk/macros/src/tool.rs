@@ -7,7 +7,9 @@ use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
 use syn::{Error, FnArg, Ident, ItemFn, LitStr, Pat, PatType, Result, ReturnType, Token, Type};
 
-use crate::attribute::{bounded, documentation, is_documentation, plain_function, text_of};
+use crate::attribute::{
+    bounded, documentation, plain_function, strip_parameter_documentation, text_of,
+};
 
 /// What `#[tool(…)]` says.
 struct Options {
@@ -59,23 +61,17 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenS
         )
     })?;
     let description = bounded(description, span)?;
+    let sentence = "a tool answers a `Result`: its error is what the model reads when a call fails";
     let output = match &function.sig.output {
         ReturnType::Type(_, output) if is_named(output, "Result") => output.span(),
-        other => {
-            let span = if matches!(other, ReturnType::Default) {
-                span
-            } else {
-                other.span()
-            };
-            let sentence =
-                "a tool answers a `Result`: its error is what the model reads when the call fails";
-            return Err(Error::new(span, sentence));
-        }
+        ReturnType::Type(_, output) => return Err(Error::new_spanned(output, sentence)),
+        ReturnType::Default => return Err(Error::new(span, sentence)),
     };
-    let (schema, call) = match parameters(&mut function)? {
+    let (schema, call) = match parameters(&function)? {
         Parameters::Named(parameters) => named(&function.sig.ident, &parameters, output),
         Parameters::Whole(of) => whole(&function.sig.ident, &of, output),
     };
+    strip_parameter_documentation(&mut function);
     let (visibility, ident) = (&function.vis, &function.sig.ident);
     Ok(quote! {
         #function
@@ -164,16 +160,16 @@ fn whole(function: &Ident, of: &Type, output: proc_macro2::Span) -> (TokenStream
     )
 }
 
-/// The function's parameters, whose doc comments it loses: the compiler takes none there.
-fn parameters(function: &mut ItemFn) -> Result<Parameters> {
+/// What the function's parameters are to a model.
+fn parameters(function: &ItemFn) -> Result<Parameters> {
     let count = function.sig.inputs.len();
     let mut named = Vec::with_capacity(count);
-    for input in &mut function.sig.inputs {
+    for input in &function.sig.inputs {
         let argument = match input {
             FnArg::Typed(argument) => argument,
             FnArg::Receiver(receiver) => {
                 let sentence = "a tool is a free function: it has no `self`";
-                return Err(Error::new(receiver.span(), sentence));
+                return Err(Error::new_spanned(receiver, sentence));
             }
         };
         if let Some(of) = args(&argument.ty) {
@@ -181,22 +177,19 @@ fn parameters(function: &mut ItemFn) -> Result<Parameters> {
                 return Ok(Parameters::Whole(of));
             }
             let sentence = "`Args` are all arguments of a tool: take nothing beside them";
-            return Err(Error::new(argument.span(), sentence));
+            return Err(Error::new_spanned(argument, sentence));
         }
         named.push(parameter(argument)?);
     }
     Ok(Parameters::Named(named))
 }
 
-fn parameter(argument: &mut PatType) -> Result<Parameter> {
+fn parameter(argument: &PatType) -> Result<Parameter> {
     let description = documentation(&argument.attrs).unwrap_or_default();
-    argument
-        .attrs
-        .retain(|attribute| !is_documentation(attribute));
     if let Type::Reference(reference) = &*argument.ty {
         let sentence =
             "an argument of a tool is owned: take `String` for `&str`, `Vec<T>` for `&[T]`";
-        return Err(Error::new(reference.span(), sentence));
+        return Err(Error::new_spanned(reference, sentence));
     }
     match &*argument.pat {
         Pat::Ident(pattern) => Ok(Parameter {
@@ -206,7 +199,7 @@ fn parameter(argument: &mut PatType) -> Result<Parameter> {
         }),
         other => {
             let sentence = "an argument of a tool needs a name: the model is told it";
-            Err(Error::new(other.span(), sentence))
+            Err(Error::new_spanned(other, sentence))
         }
     }
 }
