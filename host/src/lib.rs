@@ -3,3 +3,4 @@
 pub mod identity;
 pub mod kit;
 pub mod knowledge;
+pub mod sandbox;
