@@ -1,3 +1,5 @@
-//! The host of Bulkhead as a library: the binary, the benches and the tests are thin around it.
+//! Bulkhead: a host for AI agents sealed in WebAssembly. One crate; a room for each capability.
 
+pub mod identity;
+pub mod kit;
 pub mod postgres;

@@ -1,1 +1,3 @@
+//! The `bulkhead` program.
+
 fn main() {}

@@ -1,0 +1,123 @@
+//! The `Caller`: an organization and a key, proven. Handlers ask for it by the scope they need (`Read(caller)`), so
+//! the permission of a route stands in its signature. Foreign and unknown organizations are the same 404.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRef, FromRequestParts, RawPathParams};
+use axum::http::header;
+use axum::http::request::Parts;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Identity, KeyId};
+use crate::kit::{Code, Error, OrgId, Result};
+
+pub const MISSING_KEY: Code = Code::new("missing_key", 401, "The request has no API key");
+pub const FORBIDDEN: Code = Code::new("forbidden", 403, "The key may not do this");
+
+/// What a key may do. `admin` may do everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// See agents, runs, knowledge.
+    Read,
+    /// Start and cancel runs.
+    Run,
+    /// Upload versions, move channels, change knowledge.
+    Deploy,
+    /// Keys and model connections, and everything else.
+    Admin,
+}
+
+impl Scope {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Run => "run",
+            Self::Deploy => "deploy",
+            Self::Admin => "admin",
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        [Self::Read, Self::Run, Self::Deploy, Self::Admin]
+            .into_iter()
+            .find(|s| s.as_str() == text)
+    }
+}
+
+/// Who calls, in which organization.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub org: OrgId,
+    pub slug: Arc<str>,
+    pub key: KeyId,
+    scopes: Arc<[Scope]>,
+}
+
+impl Caller {
+    pub fn new(org: OrgId, slug: Arc<str>, key: KeyId, scopes: Arc<[Scope]>) -> Self {
+        Self {
+            org,
+            slug,
+            key,
+            scopes,
+        }
+    }
+
+    /// Refuses what the key may not do.
+    pub fn need(&self, scope: Scope) -> Result<()> {
+        if self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin) {
+            return Ok(());
+        }
+        Err(FORBIDDEN.because(format!("This key lacks the scope `{}`.", scope.as_str())))
+    }
+}
+
+macro_rules! scoped {
+    ($($name:ident)*) => {$(
+        #[doc = concat!("A caller whose key has the scope `", stringify!($name), "`.")]
+        #[derive(Clone, Debug)]
+        pub struct $name(pub Caller);
+
+        impl<S> FromRequestParts<S> for $name
+        where
+            S: Send + Sync,
+            Identity: FromRef<S>,
+        {
+            type Rejection = Error;
+
+            async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+                authenticate(parts, state, Scope::$name).await.map(Self)
+            }
+        }
+    )*};
+}
+
+scoped!(Read Run Deploy Admin);
+
+async fn authenticate<S>(parts: &mut Parts, state: &S, scope: Scope) -> Result<Caller>
+where
+    S: Send + Sync,
+    Identity: FromRef<S>,
+{
+    let token = parts
+        .headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .ok_or_else(|| MISSING_KEY.because("Send the API key as `authorization: Bearer bh_…`."))?;
+    let caller = Identity::from_ref(state).authenticate(token.trim()).await?;
+    let path = RawPathParams::from_request_parts(parts, state)
+        .await
+        .map_err(Error::internal)?;
+    let org = path
+        .iter()
+        .find(|(name, _)| *name == "org")
+        .map(|(_, value)| value);
+    if org != Some(&*caller.slug) {
+        return Err(Error::not_found("organization"));
+    }
+    caller.need(scope)?;
+    Ok(caller)
+}

@@ -1,0 +1,127 @@
+//! Group commit: changes of many runs become one transaction, each is acknowledged after the commit. Changes under
+//! one key keep their order; the queue is bounded, so a slow database slows its callers instead of filling memory.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use sqlx::PgPool;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Error, Result, Tasks};
+
+/// How changes are written: all of a batch in the caller's transaction, one answer for each, in order.
+pub trait Apply: Send + Sync + 'static {
+    type Change: Send + Sync + 'static;
+
+    /// An `Err` rolls the batch back; then each change is tried alone, so that one bad change harms no other.
+    fn apply<'a>(
+        &'a self,
+        tx: &'a mut sqlx::PgConnection,
+        batch: &'a [Self::Change],
+    ) -> impl Future<Output = Result<Vec<Result<()>>>> + Send + 'a;
+}
+
+struct Queued<C> {
+    change: C,
+    done: oneshot::Sender<Result<()>>,
+}
+
+/// The acknowledgement of a change: resolves when it is durable, or says why it never will be.
+pub struct Durable(oneshot::Receiver<Result<()>>);
+
+impl Durable {
+    pub async fn wait(self) -> Result<()> {
+        self.0
+            .await
+            .unwrap_or_else(|_| Err(Error::unavailable("The host is stopping.")))
+    }
+}
+
+/// Hands changes to the writers. Cheap to clone.
+pub struct Writer<C> {
+    lanes: Arc<[mpsc::Sender<Queued<C>>]>,
+}
+
+impl<C> Clone for Writer<C> {
+    fn clone(&self) -> Self {
+        Self {
+            lanes: Arc::clone(&self.lanes),
+        }
+    }
+}
+
+impl<C: Send + Sync + 'static> Writer<C> {
+    /// Starts `lanes` writers. Each takes up to `batch` changes at a time and queues at most `queue`.
+    pub fn start<A: Apply<Change = C>>(
+        apply: A,
+        db: &PgPool,
+        tasks: &Tasks,
+        (lanes, batch, queue): (usize, usize, usize),
+    ) -> Self {
+        let apply = Arc::new(apply);
+        let lanes = (0..lanes.max(1))
+            .map(|_| {
+                let (send, receive) = mpsc::channel(queue);
+                tasks.spawn(write(Arc::clone(&apply), db.clone(), receive, batch));
+                send
+            })
+            .collect();
+        Self { lanes }
+    }
+
+    /// Queues a change; changes with the same `key` become durable in the order they were queued.
+    pub async fn push(&self, key: u128, change: C) -> Result<Durable> {
+        let (done, durable) = oneshot::channel();
+        let lane = &self.lanes[(key % self.lanes.len() as u128) as usize];
+        lane.send(Queued { change, done })
+            .await
+            .map_err(|_| Error::unavailable("The host is stopping."))?;
+        Ok(Durable(durable))
+    }
+}
+
+/// One lane: ends when every `Writer` is gone and the queue is empty, so a drain loses nothing.
+async fn write<A: Apply>(
+    apply: Arc<A>,
+    db: PgPool,
+    mut queue: mpsc::Receiver<Queued<A::Change>>,
+    most: usize,
+) {
+    let mut batch = Vec::with_capacity(most);
+    while queue.recv_many(&mut batch, most).await > 0 {
+        let (changes, done): (Vec<_>, Vec<_>) = batch
+            .drain(..)
+            .map(|queued| (queued.change, queued.done))
+            .unzip();
+        metrics::histogram!("bulkhead_commit_batch_changes").record(changes.len() as f64);
+        let answers = match commit(&*apply, &db, &changes).await {
+            Ok(answers) => answers,
+            Err(_) if changes.len() > 1 => one_by_one(&*apply, &db, &changes).await,
+            Err(error) => vec![Err(error)],
+        };
+        for (done, answer) in done.into_iter().zip(answers) {
+            // Nobody waits for an acknowledgement whose run was dropped; the row stands all the same.
+            let _ = done.send(answer);
+        }
+    }
+}
+
+async fn one_by_one<A: Apply>(apply: &A, db: &PgPool, changes: &[A::Change]) -> Vec<Result<()>> {
+    let mut answers = Vec::with_capacity(changes.len());
+    for change in changes {
+        let answer = commit(apply, db, std::slice::from_ref(change)).await;
+        answers.push(answer.and_then(|mut one| one.pop().unwrap_or(Ok(()))));
+    }
+    answers
+}
+
+async fn commit<A: Apply>(
+    apply: &A,
+    db: &PgPool,
+    changes: &[A::Change],
+) -> Result<Vec<Result<()>>> {
+    let mut tx = db.begin().await?;
+    let answers = apply.apply(&mut tx, changes).await?;
+    tx.commit().await?;
+    Ok(answers)
+}

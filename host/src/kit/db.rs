@@ -1,0 +1,53 @@
+//! The database: connecting, migrating, and knowing when its schema is not ours.
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use super::{Error, Result};
+
+/// The migrations of every capability, in order.
+pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// Opens a pool. `url` is a PostgreSQL URL; at most `connections` are used.
+pub async fn connect(url: &str, connections: u32) -> Result<PgPool> {
+    let options: PgConnectOptions = url.parse().map_err(|error: sqlx::Error| {
+        Error::invalid(format!("The database URL cannot be read: {error}"))
+    })?;
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(10))
+        .connect_with(options.application_name("bulkhead"))
+        .await
+        .map_err(|error| {
+            Error::unavailable(format!("The database cannot be reached: {error}")).caused_by(error)
+        })
+}
+
+/// Brings the schema to this host's version; one host does it, others wait on an advisory lock.
+pub async fn migrate(db: &PgPool) -> Result<()> {
+    MIGRATIONS.run(db).await.map_err(|error| match error {
+        MigrateError::VersionMissing(version) => Error::unprocessable(format!(
+            "The database was migrated by a newer Bulkhead (migration {version} is not known to {}): \
+             start that version, or use another database.",
+            env!("CARGO_PKG_VERSION"),
+        )),
+        MigrateError::VersionMismatch(version) => Error::unprocessable(format!(
+            "Migration {version} of the database differs from this host's: \
+             it was made by another build; use that build or another database.",
+        )),
+        other => Error::unavailable(format!("The database cannot be migrated: {other}")).caused_by(other),
+    })
+}
+
+/// Whether every migration of this host is applied.
+pub async fn is_migrated(db: &PgPool) -> Result<bool> {
+    let applied: Option<i64> =
+        sqlx::query_scalar("select max(version) from _sqlx_migrations where success")
+            .fetch_one(db)
+            .await?;
+    let latest = MIGRATIONS.iter().map(|migration| migration.version).max();
+    Ok(applied >= latest)
+}

@@ -1,0 +1,102 @@
+//! Bodies, query strings and path parameters, read strictly: what cannot be read is one problem that says where.
+
+use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::header;
+use axum::http::request::Parts;
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+
+use crate::kit::Error;
+use crate::kit::error::{INVALID, MEDIA, TOO_LARGE};
+
+pub const BAD_JSON: crate::kit::Code = crate::kit::Code::new(
+    "invalid_json",
+    400,
+    "The body is not the JSON this route takes",
+);
+
+/// A JSON body. serde refuses unknown fields where the type says so; nesting is bounded by `serde_json` (128).
+#[derive(Debug)]
+pub struct Body<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+        let json = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .is_some_and(|value| {
+                value
+                    .split(';')
+                    .next()
+                    .is_some_and(|t| t.trim() == "application/json")
+            });
+        if !json {
+            return Err(MEDIA.because("Send the body as `content-type: application/json`."));
+        }
+        let bytes = read_bytes(request, state).await?;
+        parse(&bytes).map(Self)
+    }
+}
+
+/// Reads a JSON text strictly: trailing bytes, duplicate and unknown fields are errors.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let place = format!("line {} column {}", error.line(), error.column());
+        let text = error.to_string();
+        let what = text.split(" at line ").next().unwrap_or(&text).to_owned();
+        BAD_JSON
+            .because(format!("The body cannot be read: {what} ({place})."))
+            .caused_by(error)
+    })
+}
+
+/// The whole body; over the route's limit is 413.
+pub async fn read_bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Error> {
+    Bytes::from_request(request, state)
+        .await
+        .map_err(|rejection| match rejection {
+            BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
+                TOO_LARGE.because("The body is larger than this route takes.")
+            }
+            other => INVALID.because("The body broke off.").caused_by(other),
+        })
+}
+
+/// The query string, unknown parameters refused by the type.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        axum::extract::Query::<T>::from_request_parts(parts, state)
+            .await
+            .map(|query| Self(query.0))
+            .map_err(|rejection| {
+                Error::invalid(format!(
+                    "The query string cannot be read: {}.",
+                    rejection.body_text()
+                ))
+            })
+    }
+}
+
+/// The parameters in the path. One that cannot be what it names is the 404 of what it names.
+#[derive(Debug)]
+pub struct Params<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Params<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        Path::<T>::from_request_parts(parts, state)
+            .await
+            .map(|path| Self(path.0))
+            .map_err(|rejection| Error::not_found("thing").caused_by(rejection))
+    }
+}

@@ -1,0 +1,192 @@
+//! `Idempotency-Key` on every mutating POST: the first request does the work, a repeat with the same body is
+//! answered with what the first was answered, for 24 h. In flight: 409. Another body: 422. A stream is not stored:
+//! its repeat is told where it lives (`Replay`) and the handler streams it again.
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use sha2::{Digest as _, Sha256};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::store;
+use crate::kit::error::{INVALID, TOO_LARGE};
+use crate::kit::{Clock, Code, Error, Ids, Result};
+
+pub const IN_FLIGHT: Code = Code::new(
+    "idempotency_in_flight",
+    409,
+    "The first request is still at work",
+);
+pub const OTHER_BODY: Code = Code::new(
+    "idempotency_mismatch",
+    422,
+    "The key was used for another request",
+);
+
+/// A first request that died with its host blocks its key no longer than this.
+const ABANDONED_AFTER: time::Duration = time::Duration::minutes(10);
+const KEPT_FOR: time::Duration = time::Duration::hours(24);
+const BODY_MAX: usize = 1 << 20;
+
+/// What the middleware needs.
+#[derive(Clone, Debug)]
+pub struct Idempotency {
+    pub db: PgPool,
+    pub clock: Clock,
+    pub ids: Ids,
+    /// The most bytes of a body under a key: the largest body any JSON route takes.
+    pub body_max: usize,
+}
+
+/// The id the request's new thing must take, so that a repeat after a crash finds it instead of making a second.
+#[derive(Clone, Copy, Debug)]
+pub struct Assigned(pub Uuid);
+
+/// Put into a response that must not be stored: its repeat is handed to the handler with `Assigned` and `Replay`.
+#[derive(Clone, Copy, Debug)]
+pub struct Replay;
+
+struct Key {
+    scope: Vec<u8>,
+    body: Vec<u8>,
+}
+
+/// The layer. Requests without the header, and other methods, pass.
+pub async fn remember(State(state): State<Idempotency>, request: Request, next: Next) -> Response {
+    match keyed(&state, request, next).await {
+        Ok(response) => response,
+        Err(error) => error.into_response(),
+    }
+}
+
+async fn keyed(state: &Idempotency, request: Request, next: Next) -> Result<Response> {
+    let Some(header) = request.headers().get("idempotency-key") else {
+        return Ok(next.run(request).await);
+    };
+    if request.method() != Method::POST {
+        return Ok(next.run(request).await);
+    }
+    let sane = header
+        .to_str()
+        .ok()
+        .filter(|text| (1..=255).contains(&text.len()));
+    let header = sane
+        .ok_or_else(|| INVALID.because("`Idempotency-Key` must be 1 to 255 printable characters."))?
+        .to_owned();
+    let (mut parts, body) = request.into_parts();
+    let body = to_bytes(body, state.body_max).await.map_err(|error| {
+        TOO_LARGE
+            .because("The body is larger than this route takes.")
+            .caused_by(error)
+    })?;
+    let key = Key {
+        scope: scope(&parts.headers, parts.uri.path(), &header),
+        body: Sha256::digest(&body).to_vec(),
+    };
+    let assigned = match claim(state, &key).await? {
+        Claim::First(assigned) => assigned,
+        Claim::Done(response) => return Ok(response),
+        Claim::Stream(assigned) => {
+            parts.extensions.insert(Assigned(assigned));
+            parts.extensions.insert(Replay);
+            return Ok(next.run(Request::from_parts(parts, Body::from(body))).await);
+        }
+    };
+    parts.extensions.insert(Assigned(assigned));
+    let response = next.run(Request::from_parts(parts, Body::from(body))).await;
+    keep(state, &key, response).await
+}
+
+/// A key belongs to its caller and its route; the credential itself is not kept, only its digest with the rest.
+fn scope(headers: &HeaderMap, path: &str, key: &str) -> Vec<u8> {
+    let mut digest = Sha256::new();
+    let caller = headers
+        .get(header::AUTHORIZATION)
+        .map_or(&b""[..], HeaderValue::as_bytes);
+    for part in [caller, path.as_bytes(), key.as_bytes()] {
+        digest.update((part.len() as u64).to_be_bytes());
+        digest.update(part);
+    }
+    digest.finalize().to_vec()
+}
+
+enum Claim {
+    First(Uuid),
+    Done(Response),
+    Stream(Uuid),
+}
+
+async fn claim(state: &Idempotency, key: &Key) -> Result<Claim> {
+    let now = state.clock.now();
+    let token: Uuid = state.ids.next();
+    let times = store::Times {
+        now,
+        expired: now - KEPT_FOR,
+        abandoned: now - ABANDONED_AFTER,
+    };
+    let row = store::claim(&state.db, (&key.scope, &key.body), token, times).await?;
+    if row.body != key.body {
+        return Err(OTHER_BODY.because("Use a new `Idempotency-Key` for another body."));
+    }
+    match row.status {
+        None if row.claim == token => Ok(Claim::First(row.assigned)),
+        None => Err(IN_FLIGHT.because("Wait for the first request with this key, then repeat.")),
+        Some(store::STREAM) => Ok(Claim::Stream(row.assigned)),
+        Some(status) => Ok(Claim::Done(rebuild(status, row.headers, row.answer)?)),
+    }
+}
+
+async fn keep(state: &Idempotency, key: &Key, response: Response) -> Result<Response> {
+    let status = response.status();
+    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+        // Nothing was done: the same key may try again.
+        store::release(&state.db, &key.scope).await?;
+        return Ok(response);
+    }
+    if response.extensions().get::<Replay>().is_some() {
+        store::keep(&state.db, &key.scope, store::STREAM, None).await?;
+        return Ok(response);
+    }
+    let (parts, body) = response.into_parts();
+    let body = to_bytes(body, BODY_MAX).await.map_err(Error::internal)?;
+    let headers: Vec<(String, String)> = [header::CONTENT_TYPE, header::LOCATION]
+        .iter()
+        .filter_map(|name| {
+            Some((
+                name.to_string(),
+                parts.headers.get(name)?.to_str().ok()?.to_owned(),
+            ))
+        })
+        .collect();
+    let headers = serde_json::to_value(headers).map_err(Error::internal)?;
+    let status = i32::from(status.as_u16());
+    store::keep(&state.db, &key.scope, status, Some((&headers, &body[..]))).await?;
+    Ok(Response::from_parts(parts, Body::from(body)))
+}
+
+fn rebuild(
+    status: i32,
+    headers: Option<serde_json::Value>,
+    body: Option<Vec<u8>>,
+) -> Result<Response> {
+    let status = u16::try_from(status)
+        .ok()
+        .and_then(|status| StatusCode::from_u16(status).ok());
+    let mut response = Response::new(Body::from(body.unwrap_or_default()));
+    *response.status_mut() = status.unwrap_or(StatusCode::OK);
+    let headers: Vec<(String, String)> =
+        serde_json::from_value(headers.unwrap_or_default()).map_err(Error::internal)?;
+    for (name, value) in headers {
+        let name = HeaderName::try_from(name).map_err(Error::internal)?;
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::try_from(value).map_err(Error::internal)?);
+    }
+    response
+        .headers_mut()
+        .insert("idempotency-replayed", HeaderValue::from_static("true"));
+    Ok(response)
+}

@@ -1,0 +1,15 @@
+//! The conventions every endpoint keeps: problems, bodies, pages, idempotency, request ids, SSE.
+
+pub mod body;
+pub mod idempotency;
+pub mod page;
+pub mod problem;
+pub mod request;
+pub mod serve;
+pub mod sse;
+pub mod store;
+
+pub use body::{Body, Params, Query};
+pub use page::{Cursor, Page, PageQuery};
+pub use problem::Problem;
+pub use request::RequestId;
