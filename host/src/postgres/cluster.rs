@@ -132,7 +132,8 @@ fn put_aside(cluster: &Path) -> Result<(), Error> {
 
 /// An `initdb` that outlived its host may still be writing; it fails soon after its folder is gone.
 fn remove_restless(folder: &Path) -> Result<(), Error> {
-    (0..20)
-        .fold(Ok(()), |_, _| remove(folder))
-        .and_then(|()| remove(folder))
+    let mut attempts = (0..20).map(|_| remove(folder));
+    attempts
+        .find(Result::is_ok)
+        .unwrap_or_else(|| remove(folder))
 }

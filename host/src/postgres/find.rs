@@ -36,7 +36,16 @@ pub struct Binaries {
     pub major: u32,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    /// On PATH and in the usual folders.
+    pub fn usual(path: Option<&'a OsStr>, major: Option<u32>) -> Self {
+        Self {
+            path,
+            folders: usual_folders(),
+            major,
+        }
+    }
+
     /// Looks for an installation that a new cluster could be made with.
     pub fn run(&self) -> Result<Binaries, Error> {
         let nowhere = Path::new("/nonexistent");

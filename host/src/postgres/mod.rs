@@ -31,8 +31,8 @@ pub struct Options {
     pub durable: bool,
 }
 
-/// A running PostgreSQL. It holds the data folder's lock as long as it lives; dropping it without
-/// [`Postgres::stop`] asks the server to stop but does not wait.
+/// A running PostgreSQL, holding its folder's lock. Dropped without [`Postgres::stop`] it asks the
+/// server to stop but does not wait.
 #[derive(Debug)]
 pub struct Postgres {
     url: String,
@@ -42,8 +42,7 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Starts the database of a data folder, making or repairing its cluster first, and returns
-    /// once it accepts connections.
+    /// Starts a folder's database, made or repaired first; returns once it takes connections.
     pub async fn start(options: Options) -> Result<Self, Error> {
         let mut place = Place::settle(&options.data)?;
         survivor::clear(&place).await?;

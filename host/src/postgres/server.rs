@@ -37,7 +37,7 @@ read -r word
 read -r pid < "$1/postmaster.pid" && [ "$pid" = "$2" ] || exit 0
 kill -INT "$pid"
 turns=0
-while [ "$turns" -lt 20 ] && kill -0 "$pid"; do sleep 1; turns=$((turns + 1)); done
+while [ "$turns" -lt 200 ] && kill -0 "$pid"; do sleep 0.1; turns=$((turns + 1)); done
 kill -QUIT "$pid"
 "#;
 
