@@ -3,3 +3,4 @@
 pub mod identity;
 pub mod kit;
 pub mod postgres;
+pub mod sandbox;

@@ -10,8 +10,9 @@ use std::{
 };
 
 use super::{
+    Options,
     error::Error,
-    find::Binaries,
+    find::{Binaries, Search},
     log::last_lines,
     place::{Place, remove},
 };
@@ -19,9 +20,20 @@ use super::{
 /// Folders in which a cluster is being made, followed by the process id.
 const UNFINISHED: &str = "postgres.new-";
 
+/// Repairs or makes the cluster and says which programs serve it.
+pub(super) async fn prepare(place: &Place, options: &Options) -> Result<Binaries, Error> {
+    let made_by = tidy(place)?;
+    let search = Search::usual(options.path.as_deref(), made_by);
+    let binaries = search.run_as(&place.account, &place.cluster())?;
+    if made_by.is_none() {
+        make(place, &binaries, options.durable).await?;
+    }
+    Ok(binaries)
+}
+
 /// Removes what interrupted starts left, puts aside what is no cluster, and says which major
 /// version made the cluster, if there is one.
-pub(super) fn tidy(place: &Place) -> Result<Option<u32>, Error> {
+fn tidy(place: &Place) -> Result<Option<u32>, Error> {
     let base = place.base();
     let entries = fs::read_dir(base).map_err(|error| Error::io("list", base, error))?;
     for entry in entries.flatten() {
@@ -45,7 +57,7 @@ pub(super) fn tidy(place: &Place) -> Result<Option<u32>, Error> {
 }
 
 /// Makes the cluster beside its place and renames it when it is complete.
-pub(super) async fn make(place: &Place, binaries: &Binaries, durable: bool) -> Result<(), Error> {
+async fn make(place: &Place, binaries: &Binaries, durable: bool) -> Result<(), Error> {
     let cluster = place.cluster();
     let new = place
         .base()

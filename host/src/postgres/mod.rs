@@ -47,17 +47,7 @@ impl Postgres {
         let mut place = Place::settle(&options.data)?;
         survivor::clear(&place).await?;
         place.claim()?;
-        let made_by = cluster::tidy(&place)?;
-        let path = options.path.as_deref();
-        let search = find::Search {
-            path,
-            folders: find::usual_folders(),
-            major: made_by,
-        };
-        let binaries = search.run_as(&place.account, &place.cluster())?;
-        if made_by.is_none() {
-            cluster::make(&place, &binaries, options.durable).await?;
-        }
+        let binaries = cluster::prepare(&place, &options).await?;
         place.prepare_socket()?;
         let server = Server::start(&place, &binaries, options.durable).await?;
         Ok(Self {
