@@ -3,4 +3,5 @@
 pub mod identity;
 pub mod kit;
 pub mod knowledge;
+pub mod postgres;
 pub mod sandbox;

@@ -185,11 +185,6 @@ impl Knowledge {
         Ok(())
     }
 
-    pub(super) async fn forget_tombstones(&self) -> Result<()> {
-        let age = time::Duration::days(self.config.tombstone_days.into());
-        store::forget_tombstones(&self.db, self.clock.now() - age).await
-    }
-
     /// Checks an entry and cuts it; a long one takes a thread for a while, so that is bounded.
     async fn prepare(&self, new: NewEntry) -> Result<Prepared> {
         check(&new, &self.config)?;

@@ -9,18 +9,17 @@ pub mod search;
 
 mod chunks;
 mod index;
+mod jobs;
 mod passage;
 mod store;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
 use crate::id;
 use crate::kit::http::page::Cursors;
-use crate::kit::jobs::Job;
 use crate::kit::{Clock, Ids, Tasks};
 
 pub use config::Config;
@@ -76,18 +75,5 @@ impl Knowledge {
 
     pub fn config(&self) -> &Config {
         &self.config
-    }
-
-    /// What recurs: tombstones every index has passed are forgotten.
-    pub fn jobs(&self) -> Vec<Job> {
-        let knowledge = self.clone();
-        vec![Job::new(
-            "knowledge.forget_tombstones",
-            Duration::from_secs(3600),
-            move || {
-                let knowledge = knowledge.clone();
-                async move { knowledge.forget_tombstones().await }
-            },
-        )]
     }
 }
