@@ -11,7 +11,7 @@ use super::ingest;
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The folder of the search indexes, one folder for each organization. It belongs to one host; everything in
-    /// it is rebuilt from the database where it is missing.
+    /// it is rebuilt from the database where it is missing. Empty is `index` in the host's data folder.
     pub index_folder: PathBuf,
     /// The most bytes of an entry's content.
     pub entry_bytes_max: usize,
@@ -56,7 +56,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            index_folder: ".bulkhead/index".into(),
+            index_folder: std::path::PathBuf::new(),
             entry_bytes_max: 2 << 20,
             title_bytes_max: 512,
             source_bytes_max: 1024,
