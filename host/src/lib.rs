@@ -1,4 +1,6 @@
 //! Bulkhead: a host for AI agents sealed in WebAssembly. One crate; a room for each capability.
 
+pub mod billing;
 pub mod identity;
 pub mod kit;
+pub mod models;
