@@ -3,4 +3,7 @@
 pub mod billing;
 pub mod identity;
 pub mod kit;
+pub mod knowledge;
 pub mod models;
+pub mod postgres;
+pub mod sandbox;

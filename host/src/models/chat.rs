@@ -134,7 +134,10 @@ impl Request {
                 ));
             }
             if !is_json_object(&tool.input_schema) {
-                return refuse(format!("The input schema of the tool `{}` is not a JSON object.", tool.name));
+                return refuse(format!(
+                    "The input schema of the tool `{}` is not a JSON object.",
+                    tool.name
+                ));
             }
         }
         for (place, message) in self.messages.iter().enumerate() {
@@ -147,9 +150,10 @@ impl Request {
 
     /// The characters a model reads, for an estimate of its tokens.
     pub fn chars(&self) -> u64 {
-        let tools = self.tools.iter().map(|tool| {
-            chars(&tool.name) + chars(&tool.description) + chars(&tool.input_schema)
-        });
+        let tools = self
+            .tools
+            .iter()
+            .map(|tool| chars(&tool.name) + chars(&tool.description) + chars(&tool.input_schema));
         let parts = self.messages.iter().flat_map(|message| &message.parts);
         tools.sum::<u64>() + parts.map(Part::chars).sum::<u64>()
     }
@@ -165,13 +169,17 @@ impl Message {
                     }
                 }
                 (Role::Tool, _) => return Some("a message of role `tool` holds tool results only"),
-                (_, Part::ToolResult(_)) => return Some("tool results belong into a message of role `tool`"),
+                (_, Part::ToolResult(_)) => {
+                    return Some("tool results belong into a message of role `tool`");
+                }
                 (Role::Assistant, Part::ToolCall(call)) => {
                     if call.id.is_empty() || call.id.len() > CALL_ID_BYTES_MAX {
                         return Some("the id of a tool call must have 1 to 256 bytes");
                     }
                 }
-                (_, Part::ToolCall(_)) => return Some("tool calls belong into a message of role `assistant`"),
+                (_, Part::ToolCall(_)) => {
+                    return Some("tool calls belong into a message of role `assistant`");
+                }
                 (_, Part::Passages(passages)) => {
                     if passages.len() > PASSAGES_MAX {
                         return Some("a part holds at most 32 passages");
@@ -232,7 +240,9 @@ fn chars(text: &str) -> u64 {
 
 fn is_tool_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
 fn is_json_object(text: &str) -> bool {

@@ -152,7 +152,10 @@ impl Models {
         }
         check_model("/default_model", &put.default_model)?;
         if put.available_models.len() > MODELS_MAX {
-            return Err(unusable("/available_models", format!("names at most {MODELS_MAX} models")));
+            return Err(unusable(
+                "/available_models",
+                format!("names at most {MODELS_MAX} models"),
+            ));
         }
         for (place, model) in put.available_models.iter().enumerate() {
             check_model(&format!("/available_models/{place}"), model)?;
@@ -162,13 +165,14 @@ impl Models {
         }
         match (put.kind, &put.base_url) {
             (Kind::Offline, None) => Ok(None),
-            (Kind::Offline, Some(_)) => Err(unusable("/base_url", "has no meaning for `offline`: leave it out")),
+            (Kind::Offline, Some(_)) => Err(unusable(
+                "/base_url",
+                "has no meaning for `offline`: leave it out",
+            )),
             (Kind::Openai, None) => Err(unusable("/base_url", "is needed for `openai`")),
-            (Kind::Openai, Some(text)) => {
-                check_url(text, self.config.allow_http_models)
-                    .map(Some)
-                    .map_err(|detail| unusable("/base_url", detail))
-            }
+            (Kind::Openai, Some(text)) => check_url(text, self.config.allow_http_models)
+                .map(Some)
+                .map_err(|detail| unusable("/base_url", detail)),
         }
     }
 }
@@ -218,18 +222,27 @@ fn is_loopback(url: &Url) -> bool {
 
 fn check_model(pointer: &str, model: &str) -> Result<()> {
     if model.is_empty() || model.len() > MODEL_BYTES_MAX || model.chars().any(char::is_control) {
-        return Err(unusable(pointer, "must have 1 to 256 bytes and no control character"));
+        return Err(unusable(
+            pointer,
+            "must have 1 to 256 bytes and no control character",
+        ));
     }
     Ok(())
 }
 
 fn check_key(kind: Kind, key: &str) -> Result<()> {
     if kind == Kind::Offline {
-        return Err(unusable("/api_key", "has no meaning for `offline`: leave it out"));
+        return Err(unusable(
+            "/api_key",
+            "has no meaning for `offline`: leave it out",
+        ));
     }
     // What a header can carry; a key with a line break was pasted wrongly.
     if key.is_empty() || key.len() > KEY_BYTES_MAX || !key.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(unusable("/api_key", "must be visible ASCII without spaces, at most 8 KiB"));
+        return Err(unusable(
+            "/api_key",
+            "must be visible ASCII without spaces, at most 8 KiB",
+        ));
     }
     Ok(())
 }

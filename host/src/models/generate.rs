@@ -29,7 +29,11 @@ impl Stream {
         if self.ended {
             return Ok(None);
         }
-        let piece = self.chunks.recv().await.unwrap_or_else(|| Err(interrupted()));
+        let piece = self
+            .chunks
+            .recv()
+            .await
+            .unwrap_or_else(|| Err(interrupted()));
         self.ended = matches!(piece, Ok(Chunk::Finish(_)) | Err(_));
         piece.map(Some)
     }
@@ -55,11 +59,18 @@ impl Models {
         };
         let task = AbortOnDropHandle::new(self.tasks.spawn(async move {
             let target = match models.resolve(org, &alias).await {
-                Ok((resolved, target)) => tell.send(Ok(resolved.clone())).map(|()| (resolved, target)),
+                Ok((resolved, target)) => {
+                    tell.send(Ok(resolved.clone())).map(|()| (resolved, target))
+                }
                 Err(error) => return drop(tell.send(Err(error))),
             };
-            let Ok((resolved, target)) = target else { return };
-            if let Err(error) = models.answer(&resolved.model, target, &request, &mut out).await {
+            let Ok((resolved, target)) = target else {
+                return;
+            };
+            if let Err(error) = models
+                .answer(&resolved.model, target, &request, &mut out)
+                .await
+            {
                 // A reader that went away needs no error.
                 let _ = out.chunks.send(Err(error)).await;
             }
@@ -120,7 +131,9 @@ impl Out {
 
     pub(super) async fn chunk(&mut self, chunk: Chunk) -> Result<(), GenerateError> {
         match (&chunk, self.generation) {
-            (Chunk::Finish(finish), Some(generation)) => self.meter.settle(generation, finish.tokens()),
+            (Chunk::Finish(finish), Some(generation)) => {
+                self.meter.settle(generation, finish.tokens())
+            }
             (chunk, Some(generation)) => self.meter.output(generation, chunk.chars()),
             (_, None) => {}
         }

@@ -97,6 +97,8 @@ fn resolved(connection: &str, model: &str) -> Resolved {
 
 /// The wanted model where it is allowed, else the connection's default.
 fn choose<'a>(row: &'a store::Row, wanted: Option<&'a str>) -> &'a str {
-    let allowed = |model: &&str| row.available_models.is_empty() || row.available_models.iter().any(|m| m == model);
+    let allowed = |model: &&str| {
+        row.available_models.is_empty() || row.available_models.iter().any(|m| m == model)
+    };
     wanted.filter(allowed).unwrap_or(&row.default_model)
 }

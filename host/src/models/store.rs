@@ -45,11 +45,7 @@ impl Row {
     }
 }
 
-pub(super) async fn find(
-    db: impl PgExecutor<'_>,
-    org: OrgId,
-    name: &str,
-) -> Result<Option<Row>> {
+pub(super) async fn find(db: impl PgExecutor<'_>, org: OrgId, name: &str) -> Result<Option<Row>> {
     let row = sqlx::query_as!(
         Row,
         r#"select id as "id: ConnectionId", name, kind, base_url, api_key_sealed, default_model, available_models,

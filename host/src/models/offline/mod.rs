@@ -6,7 +6,9 @@ mod sentences;
 mod terms;
 
 use self::quote::Quote;
-use super::chat::{Chunk, Finish, FinishReason, GenerateError, Message, Part, Passage, Request, Role};
+use super::chat::{
+    Chunk, Finish, FinishReason, GenerateError, Message, Part, Passage, Request, Role,
+};
 use super::generate::Out;
 use crate::billing::meter;
 
@@ -17,12 +19,17 @@ const ECHO_CHARS_MAX: usize = 120;
 
 pub(super) async fn answer(request: &Request, out: &mut Out) -> Result<(), GenerateError> {
     out.begin(request);
-    let mut left = request.max_tokens.map_or(u64::MAX, |tokens| u64::from(tokens) * 4);
+    let mut left = request
+        .max_tokens
+        .map_or(u64::MAX, |tokens| u64::from(tokens) * 4);
     let (mut written, mut reason) = (0, FinishReason::Stop);
     for mut piece in pieces(request) {
         let chars = piece.chars().count() as u64;
         if chars > left {
-            piece = piece.chars().take(usize::try_from(left).unwrap_or(usize::MAX)).collect();
+            piece = piece
+                .chars()
+                .take(usize::try_from(left).unwrap_or(usize::MAX))
+                .collect();
             reason = FinishReason::MaxTokens;
         }
         let chars = chars.min(left);
@@ -59,7 +66,10 @@ fn pieces(request: &Request) -> Vec<String> {
     let quotes = quote::pick(&question, &passages);
     if quotes.is_empty() {
         return vec![
-            format!("I found nothing about {} in the knowledge.", echo(&question)),
+            format!(
+                "I found nothing about {} in the knowledge.",
+                echo(&question)
+            ),
             format!("\n\n{SIGNATURE}"),
         ];
     }
@@ -79,7 +89,9 @@ fn passages(request: &Request) -> Option<Vec<&Passage>> {
     let mut found: Option<Vec<&Passage>> = None;
     for message in request.messages.iter().rev() {
         for part in &message.parts {
-            let Part::Passages(passages) = part else { continue };
+            let Part::Passages(passages) = part else {
+                continue;
+            };
             let found = found.get_or_insert_default();
             for passage in passages {
                 if found.iter().all(|known| known.number != passage.number) {
@@ -95,7 +107,8 @@ fn help(question: &str) -> Vec<String> {
     vec![
         format!("I read {}, but I cannot answer it: ", echo(question)),
         "I am Bulkhead's built-in offline model. ".to_owned(),
-        "I only quote passages of knowledge that an agent gives me, and there are none here. ".to_owned(),
+        "I only quote passages of knowledge that an agent gives me, and there are none here. "
+            .to_owned(),
         "An agent that searches its knowledge gets quoted answers from me; for written ones, \
          connect a language model: `PUT /v1/orgs/{org}/model-connections/default`."
             .to_owned(),

@@ -116,27 +116,39 @@ fn score(wanted: &[String], is_how: bool, passages: &[&Passage], candidates: &mu
     let weights: Vec<f64> = wanted
         .iter()
         .map(|term| {
-            let holding = candidates.iter().filter(|unit| fit(term, &unit.terms) > 0.0).count();
+            let holding = candidates
+                .iter()
+                .filter(|unit| fit(term, &unit.terms) > 0.0)
+                .count();
             (1.0 + all / (1.0 + holding as f64)).ln()
         })
         .collect();
     let sum = |terms: &[String]| -> f64 {
-        let fits = wanted.iter().zip(&weights).map(|(term, weight)| weight * fit(term, terms));
+        let fits = wanted
+            .iter()
+            .zip(&weights)
+            .map(|(term, weight)| weight * fit(term, terms));
         fits.sum()
     };
     for candidate in candidates.iter_mut() {
         candidate.own = sum(&candidate.terms);
     }
-    let titles: Vec<f64> = passages.iter().map(|passage| sum(&terms(&passage.title))).collect();
+    let titles: Vec<f64> = passages
+        .iter()
+        .map(|passage| sum(&terms(&passage.title)))
+        .collect();
     for index in 0..candidates.len() {
-        let beside = [index.checked_sub(1), Some(index + 1)].into_iter().flatten();
+        let beside = [index.checked_sub(1), Some(index + 1)]
+            .into_iter()
+            .flatten();
         let beside = beside
             .filter_map(|other| candidates.get(other))
             .filter(|other| other.quote.passage == candidates[index].quote.passage)
             .map(|other| other.own)
             .fold(0.0, f64::max);
         let candidate = &mut candidates[index];
-        let heading = sum(&terms(&candidate.quote.unit.heading)).max(titles[candidate.quote.passage]);
+        let heading =
+            sum(&terms(&candidate.quote.unit.heading)).max(titles[candidate.quote.passage]);
         let plain = candidate.own + 0.4 * heading + 0.25 * beside;
         candidate.score = plain * form(&candidate.quote.unit, candidate.terms.len(), is_how)
             // Passages come best first.
@@ -154,7 +166,10 @@ fn form(unit: &Unit, terms: usize, is_how: bool) -> f64 {
         factor *= 0.8;
     }
     let first = unit.text.split(' ').next().unwrap_or_default();
-    if matches!(first, "It" | "They" | "This" | "That" | "These" | "Those" | "But" | "So" | "Then") {
+    if matches!(
+        first,
+        "It" | "They" | "This" | "That" | "These" | "Those" | "But" | "So" | "Then"
+    ) {
         factor *= 0.85;
     }
     // Who asks how wants what to type.
@@ -191,21 +206,28 @@ fn is_how(question: &str) -> bool {
 fn select(candidates: &[Candidate], by_score: &[usize]) -> Vec<usize> {
     let mut chosen: Vec<usize> = Vec::new();
     for &index in by_score {
-        if chosen.iter().any(|&other| shared(&candidates[index], &candidates[other]) > SHARED_MAX) {
+        if chosen
+            .iter()
+            .any(|&other| shared(&candidates[index], &candidates[other]) > SHARED_MAX)
+        {
             continue;
         }
         take(candidates, &mut chosen, index);
         let announces = |unit: &Unit| unit.text.ends_with(':') && unit.code.is_none();
         if announces(&candidates[index].quote.unit) {
-            let items = (index + 1..candidates.len())
-                .take_while(|&next| candidates[next].quote.unit.is_item && are_near(candidates, index, next));
+            let items = (index + 1..candidates.len()).take_while(|&next| {
+                candidates[next].quote.unit.is_item && are_near(candidates, index, next)
+            });
             items.for_each(|item| take(candidates, &mut chosen, item));
         }
     }
     if let [only] = chosen[..] {
         let beside = [only + 1, only.wrapping_sub(1)];
-        let near = beside.into_iter().find(|&other| other < candidates.len() && are_near(candidates, only, other));
-        near.into_iter().for_each(|other| take(candidates, &mut chosen, other));
+        let near = beside
+            .into_iter()
+            .find(|&other| other < candidates.len() && are_near(candidates, only, other));
+        near.into_iter()
+            .for_each(|other| take(candidates, &mut chosen, other));
     }
     chosen
 }
@@ -219,7 +241,8 @@ fn are_near(candidates: &[Candidate], one: usize, other: usize) -> bool {
 fn take(candidates: &[Candidate], chosen: &mut Vec<usize>, index: usize) {
     let chars = |index: usize| candidates[index].quote.unit.text.chars().count();
     let written: usize = chosen.iter().map(|&index| chars(index)).sum();
-    let has_room = chosen.len() < QUOTES_MAX && (chosen.is_empty() || written + chars(index) <= TEXT_CHARS_MAX);
+    let has_room = chosen.len() < QUOTES_MAX
+        && (chosen.is_empty() || written + chars(index) <= TEXT_CHARS_MAX);
     if has_room && !chosen.contains(&index) {
         chosen.push(index);
     }
@@ -238,10 +261,15 @@ fn shared(one: &Candidate, other: &Candidate) -> f64 {
 /// Passage by passage, the one with the best unit first; within it as it is written.
 fn in_order(candidates: &[Candidate], chosen: &[usize]) -> Vec<Quote> {
     let best_of = |passage: usize| {
-        let of = chosen.iter().filter(|&&index| candidates[index].quote.passage == passage);
+        let of = chosen
+            .iter()
+            .filter(|&&index| candidates[index].quote.passage == passage);
         of.map(|&index| candidates[index].score).fold(0.0, f64::max)
     };
-    let mut quotes: Vec<Quote> = chosen.iter().map(|&index| candidates[index].quote.clone()).collect();
+    let mut quotes: Vec<Quote> = chosen
+        .iter()
+        .map(|&index| candidates[index].quote.clone())
+        .collect();
     quotes.sort_by(|a, b| {
         best_of(b.passage)
             .total_cmp(&best_of(a.passage))

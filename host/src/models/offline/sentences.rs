@@ -30,7 +30,11 @@ pub(super) fn units(markdown: &str) -> Vec<Unit> {
         let trimmed = line.trim();
         if let Some(fence) = fence(trimmed) {
             let mut code = vec![trimmed];
-            code.extend(lines.by_ref().take_while(|line| !line.trim().starts_with(fence)));
+            code.extend(
+                lines
+                    .by_ref()
+                    .take_while(|line| !line.trim().starts_with(fence)),
+            );
             cut.code(&code, fence);
         } else if let Some(heading) = heading(trimmed) {
             cut.end_block();
@@ -87,7 +91,9 @@ impl Cut {
     fn row(&mut self, line: &str) {
         self.end_block();
         let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
-        let is_rule = cells.iter().all(|cell| cell.chars().all(|c| matches!(c, '-' | ':' | ' ')));
+        let is_rule = cells
+            .iter()
+            .all(|cell| cell.chars().all(|c| matches!(c, '-' | ':' | ' ')));
         if is_rule {
             self.units.pop_if(|unit| unit.is_item);
             return;
@@ -111,21 +117,28 @@ impl Cut {
 }
 
 fn fence(line: &str) -> Option<&'static str> {
-    ["```", "~~~"].into_iter().find(|fence| line.starts_with(fence))
+    ["```", "~~~"]
+        .into_iter()
+        .find(|fence| line.starts_with(fence))
 }
 
 fn heading(line: &str) -> Option<&str> {
     let text = line.trim_start_matches('#');
     let level = line.len() - text.len();
-    ((1..=6).contains(&level) && text.starts_with(' ')).then(|| text.trim().trim_end_matches('#').trim_end())
+    ((1..=6).contains(&level) && text.starts_with(' '))
+        .then(|| text.trim().trim_end_matches('#').trim_end())
 }
 
 fn item(line: &str) -> Option<&str> {
-    let bullet = ["- ", "* ", "+ "].into_iter().find_map(|mark| line.strip_prefix(mark));
+    let bullet = ["- ", "* ", "+ "]
+        .into_iter()
+        .find_map(|mark| line.strip_prefix(mark));
     bullet.or_else(|| {
         let rest = line.trim_start_matches(|c: char| c.is_ascii_digit());
         let digits = line.len() - rest.len();
-        (1..=3).contains(&digits).then(|| rest.strip_prefix(". ").or_else(|| rest.strip_prefix(") ")))?
+        (1..=3)
+            .contains(&digits)
+            .then(|| rest.strip_prefix(". ").or_else(|| rest.strip_prefix(") ")))?
     })
 }
 
@@ -176,7 +189,8 @@ fn sentences(block: &str) -> Vec<&str> {
         }
         let rest = &block[end..];
         let next = rest.trim_start();
-        let begins = next.starts_with(|c: char| !c.is_lowercase() && !matches!(c, '—' | '–' | ',' | ';'));
+        let begins =
+            next.starts_with(|c: char| !c.is_lowercase() && !matches!(c, '—' | '–' | ',' | ';'));
         if rest.starts_with(' ') && begins && !is_abbreviation(&block[start..=at]) {
             found.push(block[start..end].trim());
             start = end;
@@ -188,8 +202,15 @@ fn sentences(block: &str) -> Vec<&str> {
 }
 
 fn is_abbreviation(text: &str) -> bool {
-    let word = text.rsplit([' ', '(']).next().unwrap_or_default().to_lowercase();
-    matches!(word.as_str(), "e.g." | "i.e." | "etc." | "vs." | "cf." | "approx." | "no." | "dr." | "mr." | "ms.")
+    let word = text
+        .rsplit([' ', '('])
+        .next()
+        .unwrap_or_default()
+        .to_lowercase();
+    matches!(
+        word.as_str(),
+        "e.g." | "i.e." | "etc." | "vs." | "cf." | "approx." | "no." | "dr." | "mr." | "ms."
+    )
 }
 
 #[cfg(test)]
@@ -214,14 +235,30 @@ mod tests {
                 "fuel — 5",
             ]
         );
-        assert_eq!(found[2].code.as_deref(), Some("```sh\nbulkhead cancel RUN\n```"));
+        assert_eq!(
+            found[2].code.as_deref(),
+            Some("```sh\nbulkhead cancel RUN\n```")
+        );
         assert!(found.iter().all(|unit| unit.heading == "Cancelling"));
         assert!(found[3].is_item && !found[2].is_item);
     }
 
     #[test]
     fn odd_markdown_is_survived() {
-        for text in ["```", "[", "[a](", "![x](y)", "|", "||", "#", "1.", "[[a](b)](c)", "…", "a.", "```\n\u{0}"] {
+        for text in [
+            "```",
+            "[",
+            "[a](",
+            "![x](y)",
+            "|",
+            "||",
+            "#",
+            "1.",
+            "[[a](b)](c)",
+            "…",
+            "a.",
+            "```\n\u{0}",
+        ] {
             units(text);
         }
         let open = units("Run it:\n```\nforever");

@@ -6,19 +6,30 @@ use std::sync::LazyLock;
 
 /// Words that carry no subject.
 const COMMON: &[&str] = &[
-    "a", "about", "after", "all", "am", "an", "and", "any", "are", "as", "at", "be", "been", "but", "by", "can",
-    "could", "did", "do", "doe", "does", "doing", "don", "for", "from", "get", "gets", "give", "had", "has", "have",
-    "he", "hello", "help", "her", "here", "hey", "hi", "how", "i", "if", "in", "into", "is", "it", "its", "just",
-    "know", "let", "like", "ll", "me", "mean", "might", "more", "must", "my", "need", "no", "not", "of", "on", "one",
-    "or", "our", "out", "please", "re", "s", "shall", "she", "should", "so", "some", "t", "tell", "than", "thank",
-    "thanks", "that", "the", "their", "them", "then", "there", "these", "they", "thing", "this", "those", "to", "up",
-    "us", "ve", "want", "was", "way", "we", "were", "what", "when", "where", "which", "while", "who", "why", "will",
-    "with", "would", "you", "your",
+    "a", "about", "after", "all", "am", "an", "and", "any", "are", "as", "at", "be", "been", "but",
+    "by", "can", "could", "did", "do", "doe", "does", "doing", "don", "for", "from", "get", "gets",
+    "give", "had", "has", "have", "he", "hello", "help", "her", "here", "hey", "hi", "how", "i",
+    "if", "in", "into", "is", "it", "its", "just", "know", "let", "like", "ll", "me", "mean",
+    "might", "more", "must", "my", "need", "no", "not", "of", "on", "one", "or", "our", "out",
+    "please", "re", "s", "shall", "she", "should", "so", "some", "t", "tell", "than", "thank",
+    "thanks", "that", "the", "their", "them", "then", "there", "these", "they", "thing", "this",
+    "those", "to", "up", "us", "ve", "want", "was", "way", "we", "were", "what", "when", "where",
+    "which", "while", "who", "why", "will", "with", "would", "you", "your",
 ];
 
 /// Everyday words for the same doing or thing; a word is in one group only.
 const ALIKE: &[&[&str]] = &[
-    &["stop", "cancel", "abort", "end", "halt", "kill", "quit", "terminate", "interrupt"],
+    &[
+        "stop",
+        "cancel",
+        "abort",
+        "end",
+        "halt",
+        "kill",
+        "quit",
+        "terminate",
+        "interrupt",
+    ],
     &["delete", "remove", "drop", "erase", "forget", "revoke"],
     &["make", "create", "add", "new", "build"],
     &["start", "launch", "begin", "boot"],
@@ -26,7 +37,9 @@ const ALIKE: &[&[&str]] = &[
     &["show", "list", "see", "view", "display", "print"],
     &["limit", "maximum", "max", "most", "cap", "bound", "quota"],
     &["install", "setup", "deploy", "ship", "publish", "upload"],
-    &["error", "fail", "failure", "problem", "fault", "wrong", "broken"],
+    &[
+        "error", "fail", "failure", "problem", "fault", "wrong", "broken",
+    ],
     &["cost", "price", "bill", "usage", "charge", "pay"],
     &["fast", "quick", "speed", "slow", "latency"],
     &["secret", "key", "password", "credential"],
@@ -56,7 +69,9 @@ pub(super) fn are_alike(one: &str, other: &str) -> bool {
             .flat_map(|(group, words)| words.iter().map(move |word| (stem(word), group)))
             .collect()
     });
-    GROUPS.get(one).is_some_and(|group| GROUPS.get(other) == Some(group))
+    GROUPS
+        .get(one)
+        .is_some_and(|group| GROUPS.get(other) == Some(group))
 }
 
 /// The word without an inflecting ending: light, so that different words rarely meet.
@@ -65,15 +80,20 @@ fn stem(word: &str) -> &str {
         return word;
     }
     let base = ENDINGS.iter().find_map(|&(ending, least)| {
-        let base = word.strip_suffix(ending).filter(|base| base.len() >= least)?;
-        let is_root = (ending == "s" && base.ends_with('s')) || (ending == "ed" && base.ends_with('e'));
+        let base = word
+            .strip_suffix(ending)
+            .filter(|base| base.len() >= least)?;
+        let is_root =
+            (ending == "s" && base.ends_with('s')) || (ending == "ed" && base.ends_with('e'));
         (!is_root).then_some(base)
     });
     let base = match base {
         // running → run, cancelled → cancel; but passing → pass.
         Some(base) if base.len() > 3 && !base.ends_with(['s', 'z']) => {
             let last = &base[base.len() - 1..];
-            base.strip_suffix(last).filter(|one| one.ends_with(last)).unwrap_or(base)
+            base.strip_suffix(last)
+                .filter(|one| one.ends_with(last))
+                .unwrap_or(base)
         }
         Some(base) => base,
         None => word,
@@ -121,11 +141,19 @@ mod tests {
         ];
         for group in same {
             let stems: Vec<&str> = group.iter().map(|word| stem(word)).collect();
-            assert!(stems.windows(2).all(|pair| pair[0] == pair[1]), "{group:?} → {stems:?}");
+            assert!(
+                stems.windows(2).all(|pair| pair[0] == pair[1]),
+                "{group:?} → {stems:?}"
+            );
         }
         assert_eq!(terms("How do I stop a run??"), ["stop", "run"]);
         assert!(are_alike(&terms("stopping")[0], &terms("Cancelled")[0]));
-        let mut words: Vec<&str> = ALIKE.iter().copied().flatten().map(|word| stem(word)).collect();
+        let mut words: Vec<&str> = ALIKE
+            .iter()
+            .copied()
+            .flatten()
+            .map(|word| stem(word))
+            .collect();
         let all = words.len();
         words.sort_unstable();
         words.dedup();

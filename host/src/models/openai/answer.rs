@@ -5,8 +5,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::super::chat::{Chunk, Finish, FinishReason, GenerateError, Request, ToolCall};
 use super::super::Config;
+use super::super::chat::{Chunk, Finish, FinishReason, GenerateError, Request, ToolCall};
 use super::broken;
 use super::fault::clamp;
 use super::scrub::Scrub;
@@ -250,7 +250,9 @@ impl Answer {
         call.name.push_str(&name);
         call.arguments.push_str(&arguments);
         if call.id.len() > CALL_ID_BYTES_MAX || call.arguments.len() > self.call_bytes_max {
-            return Err(broken("The provider asked for a tool call that is too large."));
+            return Err(broken(
+                "The provider asked for a tool call that is too large.",
+            ));
         }
         Ok(())
     }
@@ -260,7 +262,10 @@ impl Answer {
     fn place(&self, index: Option<u32>, id: &str) -> Option<usize> {
         let is_same = |call: &Call| id.is_empty() || call.id.is_empty() || call.id == id;
         match index {
-            Some(_) => self.calls.iter().rposition(|call| call.index == index && is_same(call)),
+            Some(_) => self
+                .calls
+                .iter()
+                .rposition(|call| call.index == index && is_same(call)),
             None if id.is_empty() => self.calls.len().checked_sub(1),
             None => self.calls.iter().rposition(|call| call.id == id),
         }
@@ -297,7 +302,9 @@ impl Answer {
     /// An error the endpoint sent in the middle of its stream.
     fn told(&self, error: &Value) -> GenerateError {
         let message = error.get("message").unwrap_or(error);
-        let text = message.as_str().map_or_else(|| message.to_string(), str::to_owned);
+        let text = message
+            .as_str()
+            .map_or_else(|| message.to_string(), str::to_owned);
         GenerateError::Provider(clamp(&self.scrub.text(&text)))
     }
 }

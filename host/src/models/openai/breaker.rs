@@ -38,9 +38,13 @@ impl Breakers {
 
     /// Refuses while the connection rests.
     pub(super) fn admit(&self, id: ConnectionId, now: OffsetDateTime) -> Result<(), GenerateError> {
-        let Some(breaker) = self.of.get(&id) else { return Ok(()) };
+        let Some(breaker) = self.of.get(&id) else {
+            return Ok(());
+        };
         let mut breaker = breaker.lock().unwrap_or_else(|e| e.into_inner());
-        let Some(until) = breaker.rests_until else { return Ok(()) };
+        let Some(until) = breaker.rests_until else {
+            return Ok(());
+        };
         if now < until {
             let wait = (until - now).whole_seconds().max(1);
             return Err(GenerateError::Provider(format!(
@@ -69,7 +73,9 @@ impl Breakers {
 
     /// The connection answered, if only with a refusal.
     pub(super) fn answered(&self, id: ConnectionId) {
-        let Some(breaker) = self.of.get(&id) else { return };
+        let Some(breaker) = self.of.get(&id) else {
+            return;
+        };
         let mut breaker = breaker.lock().unwrap_or_else(|e| e.into_inner());
         breaker.failures = 0;
         if breaker.rests_until.take().is_some() {

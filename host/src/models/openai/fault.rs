@@ -86,7 +86,9 @@ impl Fault {
             Self::Refused {
                 retry_after: Some(wait),
                 ..
-            } => Some(*wait).filter(|wait| wait.as_millis() <= u128::from(config.retry_after_max_ms)),
+            } => {
+                Some(*wait).filter(|wait| wait.as_millis() <= u128::from(config.retry_after_max_ms))
+            }
             _ => {
                 let longest = config.backoff_ms << (tried - 1).min(6);
                 let jitter = u64::from(u16::from_be_bytes(random.bytes())) * longest / (2 << 16);
@@ -118,17 +120,20 @@ impl From<Fault> for GenerateError {
                 waited.as_secs_f32()
             )),
             Fault::Refused {
-                status, retry_after, ..
+                status,
+                retry_after,
+                ..
             } if status == StatusCode::TOO_MANY_REQUESTS => Self::RateLimited(retry_after),
             Fault::Refused { status, .. } if status.is_redirection() => Self::Provider(format!(
                 "The provider answered {status}: redirects are not followed, the connection needs the final address."
             )),
-            Fault::Refused { status, text, .. } if status.is_success() => {
-                Self::Broken(clamp(&format!("The provider did not stream its answer: {text}")))
-            }
-            Fault::Refused { status, text, .. } => {
-                Self::Provider(clamp(&format!("The provider answered {}: {text}", status.as_u16())))
-            }
+            Fault::Refused { status, text, .. } if status.is_success() => Self::Broken(clamp(
+                &format!("The provider did not stream its answer: {text}"),
+            )),
+            Fault::Refused { status, text, .. } => Self::Provider(clamp(&format!(
+                "The provider answered {}: {text}",
+                status.as_u16()
+            ))),
         }
     }
 }

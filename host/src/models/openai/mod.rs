@@ -158,7 +158,10 @@ async fn finish(mut answer: Answer, out: &mut Out) -> Result<(), GenerateError> 
     Ok(())
 }
 
-async fn read_some(response: &mut Response, patience: Duration) -> Result<Option<Bytes>, &'static str> {
+async fn read_some(
+    response: &mut Response,
+    patience: Duration,
+) -> Result<Option<Bytes>, &'static str> {
     match tokio::time::timeout(patience, response.chunk()).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(_)) => Err("The provider's answer broke off."),

@@ -82,7 +82,9 @@ fn block(passages: &[Passage]) -> String {
 }
 
 fn tool_call(part: &Part) -> Option<Value> {
-    let Part::ToolCall(call) = part else { return None };
+    let Part::ToolCall(call) = part else {
+        return None;
+    };
     Some(json!({
         "id": call.id,
         "type": "function",
@@ -91,7 +93,9 @@ fn tool_call(part: &Part) -> Option<Value> {
 }
 
 fn tool_result(part: &Part) -> Option<Value> {
-    let Part::ToolResult(result) = part else { return None };
+    let Part::ToolResult(result) = part else {
+        return None;
+    };
     let content = match result.failed {
         true => format!("The tool failed: {}", result.content),
         false => result.content.clone(),

@@ -30,7 +30,9 @@ impl Scrub {
 
     /// More of a stream: what of it is safe to show now.
     pub(super) fn push(&mut self, more: String) -> String {
-        let Some(secret) = &self.secret else { return more };
+        let Some(secret) = &self.secret else {
+            return more;
+        };
         self.held.push_str(&more);
         let mut clean = self.held.replace(secret.expose(), HIDDEN);
         let secret = secret.expose().as_bytes();

@@ -103,7 +103,10 @@ mod tests {
             }
         }
         found.extend(events.end());
-        Ok(found.into_iter().map(|event| String::from_utf8(event).unwrap()).collect())
+        Ok(found
+            .into_iter()
+            .map(|event| String::from_utf8(event).unwrap())
+            .collect())
     }
 
     #[test]
@@ -115,7 +118,11 @@ mod tests {
         for first in 0..=bytes.len() {
             for second in first..=bytes.len() {
                 let pieces = [&bytes[..first], &bytes[first..second], &bytes[second..]];
-                assert_eq!(read(&pieces, 1 << 10).unwrap(), expected, "split at {first} and {second}");
+                assert_eq!(
+                    read(&pieces, 1 << 10).unwrap(),
+                    expected,
+                    "split at {first} and {second}"
+                );
             }
         }
         let single: Vec<&[u8]> = bytes.chunks(1).collect();
@@ -127,6 +134,12 @@ mod tests {
         assert!(read(&[b"data: 123"], 9).is_ok());
         assert!(read(&[b"data: 1234"], 9).is_err());
         assert!(read(&[b"data: 1\ndata: 2\ndata: 3\ndata: 4\ndata: 5\n\n"], 9).is_ok());
-        assert!(read(&[b"data: 1\ndata: 2\ndata: 3\ndata: 4\ndata: 5\ndata: 6\n\n"], 9).is_err());
+        assert!(
+            read(
+                &[b"data: 1\ndata: 2\ndata: 3\ndata: 4\ndata: 5\ndata: 6\n\n"],
+                9
+            )
+            .is_err()
+        );
     }
 }

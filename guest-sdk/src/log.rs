@@ -1,0 +1,61 @@
+//! Lines for the author, kept with the run beside what it wrote to stdout and stderr.
+//! Nothing here reaches the client of the run.
+
+use crate::host;
+
+/// How much a line matters.
+///
+/// ```
+/// use bulkhead_sdk::log::Level;
+///
+/// assert!(Level::Warn > Level::Info);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Of use only while the agent is being written.
+    Debug,
+    /// Something worth knowing happened.
+    Info,
+    /// Something is off, and the agent went on.
+    Warn,
+    /// Something failed.
+    Error,
+}
+
+/// Adds a line to the run's log, which holds 64 KiB; what does not fit is counted and dropped.
+///
+/// ```
+/// use bulkhead_sdk::{Outcome, Result, Turn, log, mock::MockHost};
+///
+/// fn chatty(turn: Turn) -> Result<Outcome> {
+///     log::line(log::Level::Debug, &format!("asked: {}", turn.text()));
+///     log::warn("nothing to say");
+///     Ok(Outcome::EndTurn)
+/// }
+///
+/// let transcript = MockHost::new().run(chatty, "hm?");
+/// assert_eq!(transcript.log[0], (log::Level::Debug, "asked: hm?".to_owned()));
+/// ```
+pub fn line(level: Level, text: &str) {
+    host::line(level, text);
+}
+
+/// Adds a line that is of use only while the agent is being written.
+pub fn debug(text: &str) {
+    line(Level::Debug, text);
+}
+
+/// Adds a line that says what happened.
+pub fn info(text: &str) {
+    line(Level::Info, text);
+}
+
+/// Adds a line that says what is off.
+pub fn warn(text: &str) {
+    line(Level::Warn, text);
+}
+
+/// Adds a line that says what failed.
+pub fn error(text: &str) {
+    line(Level::Error, text);
+}

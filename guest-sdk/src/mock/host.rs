@@ -1,0 +1,202 @@
+//! The thread's host: what the capability modules reach off the wasm target. One run at a time on each thread.
+//! Invariant: a host is in place exactly while `serve` runs the agent, also when the agent panics.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use super::answer::Answer;
+use super::passages::Passages;
+use super::transcript::{Cited, Event, Transcript};
+use crate::clock::Instant;
+use crate::error::{Error, Result};
+use crate::knowledge::{Hit, Query};
+use crate::log::Level;
+use crate::model::{Chunk, Request};
+use crate::output::Citation;
+use crate::turn::Outcome;
+
+/// What a status may hold, by the contract.
+const STATUS_BYTES: usize = 256;
+
+/// The longest sleep, by the contract.
+const SLEEP_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+thread_local! {
+    static HOST: RefCell<Option<Host>> = const { RefCell::new(None) };
+}
+
+pub(super) struct Host {
+    answers: VecDeque<Answer>,
+    passages: Passages,
+    clock: Instant,
+    hits: HashMap<String, Hit>,
+    calls: u32,
+    transcript: Transcript,
+}
+
+impl Host {
+    pub(super) fn new(answers: VecDeque<Answer>, passages: Passages, clock: Instant) -> Self {
+        let transcript = Transcript {
+            events: Vec::new(),
+            requests: Vec::new(),
+            queries: Vec::new(),
+            log: Vec::new(),
+            answers_left: 0,
+            outcome: Ok(Outcome::EndTurn),
+        };
+        Self {
+            answers,
+            passages,
+            clock,
+            hits: HashMap::new(),
+            calls: 0,
+            transcript,
+        }
+    }
+
+    fn says(&mut self, event: Event) {
+        self.transcript.events.push(event);
+    }
+}
+
+/// Runs the agent with this host in place.
+pub(super) fn serve(host: Host, agent: impl FnOnce() -> Result<Outcome>) -> Transcript {
+    struct Cleared;
+    impl Drop for Cleared {
+        fn drop(&mut self) {
+            HOST.take();
+        }
+    }
+
+    let earlier = HOST.replace(Some(host));
+    assert!(
+        earlier.is_none(),
+        "an agent runs on this thread already: a run cannot start another"
+    );
+    let cleared = Cleared;
+    let outcome = agent();
+    let host = HOST
+        .take()
+        .expect("nothing takes the host away while the agent runs");
+    drop(cleared);
+    Transcript {
+        answers_left: host.answers.len(),
+        outcome,
+        ..host.transcript
+    }
+}
+
+/// A generation of the script.
+pub(crate) struct Generation(VecDeque<Result<Chunk>>);
+
+impl Generation {
+    pub(crate) fn next(&mut self) -> Result<Option<Chunk>> {
+        self.0.pop_front().transpose()
+    }
+}
+
+pub(crate) fn generate(request: &Request) -> Result<Generation> {
+    with(|host| {
+        host.transcript.requests.push(request.clone());
+        let answer = host.answers.pop_front().unwrap_or_else(|| {
+            panic!(
+                "the agent asked for generation {}, and MockHost has no answer for it: add `.model(…)`",
+                host.transcript.requests.len()
+            )
+        });
+        answer.steps().map(Generation)
+    })
+}
+
+pub(crate) fn search(query: &Query) -> Result<Vec<Hit>> {
+    with(|host| {
+        host.transcript.queries.push(query.clone());
+        if !(1..=32).contains(&query.limit) {
+            return Err(Error::Invalid(format!(
+                "limit is {}, not 1 to 32",
+                query.limit
+            )));
+        }
+        let hits = host.passages.search(query)?;
+        host.hits
+            .extend(hits.iter().map(|hit| (hit.handle.clone(), hit.clone())));
+        Ok(hits)
+    })
+}
+
+pub(crate) fn text(delta: &str) {
+    with(|host| host.says(Event::Text(delta.to_owned())));
+}
+
+pub(crate) fn cite(citation: &Citation) -> Result<()> {
+    with(|host| {
+        let hit = host
+            .hits
+            .get(&citation.handle)
+            .ok_or(Error::UnknownHandle)?;
+        if citation
+            .quote
+            .as_ref()
+            .is_some_and(|quote| !hit.text.contains(quote))
+        {
+            return Err(Error::NotInPassage);
+        }
+        let (title, quote) = (hit.title.clone(), citation.quote.clone());
+        host.says(Event::Citation(Cited {
+            number: citation.number,
+            title,
+            quote,
+        }));
+        Ok(())
+    })
+}
+
+pub(crate) fn status(text: &str) {
+    let text = text[..text.floor_char_boundary(STATUS_BYTES)].to_owned();
+    with(|host| host.says(Event::Status(text)));
+}
+
+pub(crate) fn tool_started(name: &str, arguments: &str) -> u32 {
+    with(|host| {
+        host.calls += 1;
+        let (call, name, arguments) = (host.calls, name.to_owned(), arguments.to_owned());
+        host.says(Event::ToolStarted {
+            call,
+            name,
+            arguments,
+        });
+        call
+    })
+}
+
+pub(crate) fn tool_finished(call: u32, answer: Result<&str, &str>) {
+    let answer = answer.map(str::to_owned).map_err(str::to_owned);
+    with(|host| host.says(Event::ToolFinished { call, answer }));
+}
+
+pub(crate) fn now() -> Instant {
+    with(|host| host.clock)
+}
+
+pub(crate) fn sleep(duration: Duration) -> Instant {
+    with(|host| {
+        let milliseconds = u64::try_from(duration.min(SLEEP_MAX).as_millis()).unwrap_or(u64::MAX);
+        let woken = host.clock.unix_milliseconds().saturating_add(milliseconds);
+        host.clock = Instant::from_unix_milliseconds(woken);
+        host.clock
+    })
+}
+
+pub(crate) fn line(level: Level, text: &str) {
+    with(|host| host.transcript.log.push((level, text.to_owned())));
+}
+
+fn with<T>(call: impl FnOnce(&mut Host) -> T) -> T {
+    HOST.with_borrow_mut(|host| {
+        let host = host.as_mut().expect(
+            "no host answers here: off the wasm target, run the agent with `MockHost::new().run(…)`",
+        );
+        call(host)
+    })
+}

@@ -1,0 +1,6 @@
+//! The SDK as its users meet it: agents and tools written with the attributes, run on the mock host.
+
+mod agent_loop;
+mod hello;
+mod refused;
+mod tools;

@@ -1,0 +1,149 @@
+//! Looking at bytes before anything is compiled: is it a component of our world, and does it ask only for what
+//! exists? Every refusal names what is wrong. Called at upload; costs milliseconds.
+
+use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
+
+use super::wasi;
+
+/// Interfaces of the contract a component may import, without their version.
+const OURS: [&str; 7] = [
+    "bulkhead:agent/clock",
+    "bulkhead:agent/knowledge",
+    "bulkhead:agent/log",
+    "bulkhead:agent/model",
+    "bulkhead:agent/output",
+    "bulkhead:agent/tools",
+    "bulkhead:agent/types",
+];
+const CONTRACT: &str = "0.1.0";
+const EXPORTS: [&str; 2] = ["describe", "run"];
+
+/// What a component asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspected {
+    /// The interfaces it imports, as it names them, sorted.
+    pub imports: Vec<String>,
+}
+
+/// Why bytes are not an agent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    #[error("The body is empty: send the component's bytes.")]
+    Empty,
+    #[error("The body is not WebAssembly: it does not start with `\\0asm`.")]
+    NotWasm,
+    #[error("The body is WebAssembly text: assemble it first, the host takes the binary form.")]
+    Text,
+    #[error("The body is compiled machine code: send the component itself, the host compiles it.")]
+    Precompiled,
+    #[error(
+        "The body is a core module, not a component: build it for `wasm32-wasip2`, or wrap it with wasm-tools."
+    )]
+    CoreModule,
+    #[error("The component is not valid: {0}.")]
+    Invalid(String),
+    #[error("The component imports `{0}`, which this host does not offer.")]
+    UnknownImport(String),
+    #[error("The component imports `{0}`; this host offers {1}.")]
+    OtherVersion(String, String),
+    #[error(
+        "The component does not export `{0}`: it is not of the world `bulkhead:agent/agent@{CONTRACT}`."
+    )]
+    MissingExport(&'static str),
+    #[error("The component does not fit the world `bulkhead:agent/agent@{CONTRACT}`: {0}.")]
+    OtherWorld(String),
+}
+
+/// Checks bytes and lists what they import.
+pub fn inspect(bytes: &[u8]) -> Result<Inspected, Refused> {
+    check_magic(bytes)?;
+    let mut validator = Validator::new_with_features(features());
+    let mut imports = Vec::new();
+    let mut exports = Vec::new();
+    let mut depth = 0_usize;
+    for payload in Parser::new(0).parse_all(bytes) {
+        let payload = payload.map_err(invalid)?;
+        match &payload {
+            Payload::Version { encoding, .. } => {
+                if depth == 0 && *encoding == Encoding::Module {
+                    return Err(Refused::CoreModule);
+                }
+                depth += 1;
+            }
+            Payload::ComponentImportSection(section) if depth == 1 => {
+                for import in section.clone() {
+                    imports.push(import.map_err(invalid)?.name.name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(section) if depth == 1 => {
+                for export in section.clone() {
+                    exports.push(export.map_err(invalid)?.name.name.to_owned());
+                }
+            }
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        validator.payload(&payload).map_err(invalid)?;
+    }
+    imports.iter().try_for_each(|import| check_import(import))?;
+    if let Some(missing) = EXPORTS
+        .iter()
+        .find(|name| !exports.iter().any(|export| export == *name))
+    {
+        return Err(Refused::MissingExport(missing));
+    }
+    imports.sort_unstable();
+    Ok(Inspected { imports })
+}
+
+fn check_magic(bytes: &[u8]) -> Result<(), Refused> {
+    match bytes {
+        [] => Err(Refused::Empty),
+        [0, b'a', b's', b'm', ..] => Ok(()),
+        [0x7f, b'E', b'L', b'F', ..] => Err(Refused::Precompiled),
+        _ if bytes.trim_ascii_start().starts_with(b"(") => Err(Refused::Text),
+        _ => Err(Refused::NotWasm),
+    }
+}
+
+/// A name such as `wasi:io/streams@0.2.6`: the interface must be offered, its version must be one we answer to.
+fn check_import(import: &str) -> Result<(), Refused> {
+    let (interface, version) = import.split_once('@').unwrap_or((import, ""));
+    if OURS.contains(&interface) {
+        if version != CONTRACT {
+            return Err(Refused::OtherVersion(
+                import.to_owned(),
+                format!("version {CONTRACT}"),
+            ));
+        }
+        return Ok(());
+    }
+    if wasi::INTERFACES.contains(&interface) {
+        if !version.starts_with("0.2.") {
+            return Err(Refused::OtherVersion(
+                import.to_owned(),
+                "WASI 0.2".to_owned(),
+            ));
+        }
+        return Ok(());
+    }
+    Err(Refused::UnknownImport(import.to_owned()))
+}
+
+fn features() -> WasmFeatures {
+    let off = WasmFeatures::GC
+        | WasmFeatures::FUNCTION_REFERENCES
+        | WasmFeatures::EXCEPTIONS
+        | WasmFeatures::LEGACY_EXCEPTIONS
+        | WasmFeatures::THREADS
+        | WasmFeatures::SHARED_EVERYTHING_THREADS
+        | WasmFeatures::MEMORY64
+        | WasmFeatures::STACK_SWITCHING
+        | WasmFeatures::CUSTOM_PAGE_SIZES
+        | WasmFeatures::CM_ASYNC;
+    (WasmFeatures::default() | WasmFeatures::COMPONENT_MODEL).difference(off)
+}
+
+fn invalid(error: wasmparser::BinaryReaderError) -> Refused {
+    Refused::Invalid(format!("{} (at byte {})", error.message(), error.offset()))
+}

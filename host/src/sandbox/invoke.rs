@@ -1,0 +1,169 @@
+//! One store, one call: instantiate, run, and say how it ended. What is made here is a future; the scheduler polls
+//! it, and whoever stops it drops it. A store is never used twice.
+
+use std::time::Duration;
+
+use wasmtime::component::ResourceTableError;
+use wasmtime::{CallHook, Store, StoreContextMut, Trap};
+
+use super::bindings::bulkhead::agent::types::{Failure, Manifest, Outcome, Turn};
+use super::engine::{Sandbox, TICK};
+use super::host::Host;
+use super::limits::Limit;
+use super::{Agent, AgentPre};
+
+/// Whose fault an abnormal end is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Blame {
+    Guest,
+    Host,
+    Limit,
+}
+
+/// Why a guest did not end by itself.
+#[derive(Debug)]
+pub enum Fault {
+    /// A limit ended it.
+    Limit(Limit),
+    /// The guest trapped or exited; what it was, for its author.
+    Trap(String),
+    /// A host call failed in a way that is not the guest's: the cause is for the log only.
+    Host(wasmtime::Error),
+}
+
+/// How long past its deadline a guest may go before the backstop traps it.
+const BACKSTOP: Duration = Duration::from_secs(1);
+
+/// Runs one turn. `wall` is how long the guest may live.
+pub async fn run<T>(
+    sandbox: Sandbox,
+    pre: AgentPre<T>,
+    data: T,
+    turn: Turn,
+    wall: Duration,
+) -> Result<Result<Outcome, Failure>, Fault>
+where
+    T: AsMut<Host> + Send + 'static,
+{
+    let mut store = store(&sandbox, data, wall).map_err(Fault::Host)?;
+    let ended = async {
+        let agent = pre.instantiate_async(&mut store).await?;
+        agent.call_run(&mut store, &turn).await
+    }
+    .await;
+    ended.map_err(|error| fault(&mut store, error))
+}
+
+/// Asks a component what it is.
+pub async fn describe<T>(
+    sandbox: Sandbox,
+    pre: AgentPre<T>,
+    data: T,
+    wall: Duration,
+) -> Result<Manifest, Fault>
+where
+    T: AsMut<Host> + Send + 'static,
+{
+    let mut store = store(&sandbox, data, wall).map_err(Fault::Host)?;
+    let ended = async {
+        let agent: Agent = pre.instantiate_async(&mut store).await?;
+        agent.call_describe(&mut store).await
+    }
+    .await;
+    ended.map_err(|error| fault(&mut store, error))
+}
+
+fn store<T>(sandbox: &Sandbox, mut data: T, wall: Duration) -> wasmtime::Result<Store<T>>
+where
+    T: AsMut<Host> + Send + 'static,
+{
+    let fuel = data.as_mut().limits().fuel;
+    let mut store = Store::new(&sandbox.engine, data);
+    store.limiter(|data| &mut data.as_mut().limiter);
+    store.fuel_async_yield_interval(Some(sandbox.config.slice_fuel.max(1)))?;
+    store.set_fuel(fuel)?;
+    store.call_hook(move |ctx, hook| cross(ctx, hook, fuel));
+    let ticks = (wall + BACKSTOP).as_millis() / TICK.as_millis() + 2;
+    store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX));
+    Ok(store)
+}
+
+/// Every way out of the guest passes here, the end of a fuel slice included: the meter is brought up to date on the
+/// way out, what the call cost is charged on the way in, and a refused call ends the run.
+fn cross<T: AsMut<Host>>(
+    mut ctx: StoreContextMut<'_, T>,
+    hook: CallHook,
+    budget: u64,
+) -> wasmtime::Result<()> {
+    match hook {
+        CallHook::CallingHost => {
+            let left = ctx.get_fuel()?;
+            ctx.data_mut()
+                .as_mut()
+                .meter()
+                .set_fuel(budget.saturating_sub(left));
+        }
+        CallHook::ReturningFromHost => {
+            let host = ctx.data_mut().as_mut();
+            if let Some(limit) = host.refused {
+                return Err(limit.into());
+            }
+            let charge = std::mem::take(&mut host.limiter.pending_fuel);
+            if charge > 0 {
+                let left = ctx.get_fuel()?;
+                ctx.set_fuel(left.saturating_sub(charge))?;
+                if left < charge {
+                    return Err(Limit::Fuel.into());
+                }
+            }
+        }
+        CallHook::CallingWasm => {}
+        CallHook::ReturningFromWasm => {
+            let left = ctx.get_fuel()?;
+            ctx.data_mut()
+                .as_mut()
+                .meter()
+                .set_fuel(budget.saturating_sub(left));
+        }
+    }
+    Ok(())
+}
+
+fn fault<T: AsMut<Host>>(store: &mut Store<T>, error: wasmtime::Error) -> Fault {
+    let budget = store.data_mut().as_mut().limits().fuel;
+    let left = store.get_fuel().unwrap_or(0);
+    let host = store.data_mut().as_mut();
+    host.meter().set_fuel(budget.saturating_sub(left));
+    if let Some(limit) = error.downcast_ref::<Limit>() {
+        return Fault::Limit(*limit);
+    }
+    if let Some(ResourceTableError::Full) = error.downcast_ref::<ResourceTableError>() {
+        return Fault::Limit(Limit::Handles);
+    }
+    if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
+        return Fault::Trap(format!("the guest exited with status {}", exit.0));
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => Fault::Limit(Limit::Fuel),
+        Some(Trap::Interrupt) => Fault::Limit(Limit::Epoch),
+        // An allocator that is refused memory aborts; the author is told why, not how.
+        Some(_) if host.limiter.memory_refused => Fault::Limit(Limit::Memory),
+        Some(trap) => Fault::Trap(trap.to_string()),
+        None if is_guest_fault(&error) => Fault::Trap(bounded(&format!("{error:#}"))),
+        None => Fault::Host(error),
+    }
+}
+
+/// Errors without a type of their own that a guest brings about: lying lists and strings, foreign handles, memory
+/// that cannot be had at the start.
+fn is_guest_fault(error: &wasmtime::Error) -> bool {
+    !error.is::<crate::kit::Error>()
+}
+
+fn bounded(text: &str) -> String {
+    text.chars()
+        .filter(|c| !c.is_control())
+        .take(1_000)
+        .collect()
+}

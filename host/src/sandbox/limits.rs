@@ -1,0 +1,158 @@
+//! The limits of one run inside the engine: their defaults, what enforces memory and tables, and the error that
+//! names the one that was hit.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use wasmtime::ResourceLimiter;
+
+use super::host::Meter;
+
+/// What one guest may use. Every field is configuration; sizes in bytes unless the name says otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Instructions, roughly; host calls and memory growth cost fuel too.
+    pub fuel: u64,
+    /// Linear memory, summed over the run's memories.
+    pub memory_bytes: usize,
+    pub table_elements: usize,
+    pub core_instances: usize,
+    pub memories: usize,
+    pub tables: usize,
+    /// Calls into the host, WASI's included.
+    pub host_calls: u64,
+    /// What may cross in one host call, and over the whole run.
+    pub crossing_bytes_per_call: u64,
+    pub crossing_bytes_per_run: u64,
+    /// Resources open at one time.
+    pub handles: usize,
+    /// Text and other output over the whole run.
+    pub output_bytes: u64,
+    /// Kept of each of stdout, stderr and the log; the rest is counted and dropped.
+    pub log_bytes_per_stream: usize,
+    pub random_bytes_per_call: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            fuel: 5_000_000_000,
+            memory_bytes: 64 << 20,
+            table_elements: 20_000,
+            core_instances: 16,
+            memories: 4,
+            tables: 8,
+            host_calls: 10_000,
+            crossing_bytes_per_call: 2 << 20,
+            crossing_bytes_per_run: 64 << 20,
+            handles: 4_096,
+            output_bytes: 4 << 20,
+            log_bytes_per_stream: 64 << 10,
+            random_bytes_per_call: 64 << 10,
+        }
+    }
+}
+
+/// A limit of the sandbox that ended a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    Fuel,
+    Memory,
+    HostCalls,
+    CrossingPerCall,
+    CrossingPerRun,
+    Handles,
+    Output,
+    /// The engine's own backstop: a guest that outlived its deadline without yielding.
+    Epoch,
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fuel => "the fuel limit was used up",
+            Self::Memory => "the memory limit was reached",
+            Self::HostCalls => "the limit of host calls was reached",
+            Self::CrossingPerCall => "a host call carried more bytes than one call may",
+            Self::CrossingPerRun => "the run's host calls carried more bytes than a run may",
+            Self::Handles => "the limit of open resources was reached",
+            Self::Output => "the output limit was reached",
+            Self::Epoch => "the guest outlived its deadline",
+        })
+    }
+}
+
+impl std::error::Error for Limit {}
+
+/// Fuel for each page of 64 KiB that memory grows by: touching it costs the host about as much.
+const FUEL_PER_PAGE: u64 = 1_000;
+
+/// Counts memory over all memories of a store; wasmtime asks it before anything grows.
+#[derive(Debug)]
+pub struct Limiter {
+    limits: Limits,
+    memory_bytes: usize,
+    /// A growth was refused: if the guest traps now, this is why.
+    pub(super) memory_refused: bool,
+    /// Fuel to be charged when the guest goes on.
+    pub(super) pending_fuel: u64,
+    meter: std::sync::Arc<Meter>,
+}
+
+impl Limiter {
+    pub(super) fn new(limits: Limits, meter: std::sync::Arc<Meter>) -> Self {
+        Self {
+            limits,
+            memory_bytes: 0,
+            memory_refused: false,
+            pending_fuel: 0,
+            meter,
+        }
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let growth = desired.saturating_sub(current);
+        let total = self.memory_bytes.saturating_add(growth);
+        if total > self.limits.memory_bytes {
+            self.memory_refused = true;
+            return Ok(false);
+        }
+        self.memory_bytes = total;
+        self.pending_fuel += FUEL_PER_PAGE * (growth as u64 >> 16);
+        self.meter.memory(total as u64);
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(desired <= self.limits.table_elements)
+    }
+
+    fn instances(&self) -> usize {
+        self.limits.core_instances
+    }
+
+    fn memories(&self) -> usize {
+        self.limits.memories
+    }
+
+    fn tables(&self) -> usize {
+        self.limits.tables
+    }
+}
