@@ -15,6 +15,5 @@ pub mod models;
 pub mod runs;
 
 pub mod kit;
-pub mod knowledge;
 pub mod postgres;
 pub mod sandbox;
