@@ -2,8 +2,10 @@
 
 create table knowledge_orgs (
   org_id uuid not null,
-  -- grows with every change of the org's entries.
+  -- grows by one with every change of the org's entries; the row's lock puts changes in order.
   generation bigint not null,
+  -- tombstones up to this generation are gone: an index that stands before it is rebuilt.
+  forgotten_generation bigint not null default 0,
   constraint knowledge_orgs_pkey primary key (org_id),
   constraint knowledge_orgs_org_id_fkey foreign key (org_id) references organizations (id)
 );
@@ -17,7 +19,10 @@ create table knowledge_entries (
   content text not null,
   tags text[] not null,
   type text not null,
-  content_sha256 bytea not null,
+  -- of title, content, tags and type together: the same again is no change.
+  digest bytea not null,
+  content_bytes integer not null,
+  chunks integer not null,
   -- the generation that last changed it; a deleted entry stays as a tombstone without content until indexes passed it.
   generation bigint not null,
   deleted_at timestamptz,
@@ -29,6 +34,7 @@ create table knowledge_entries (
 create unique index knowledge_entries_source_key on knowledge_entries (org_id, source) where deleted_at is null;
 create index knowledge_entries_generation_idx on knowledge_entries (org_id, generation);
 create index knowledge_entries_created_idx on knowledge_entries (org_id, created_at desc, id desc) where deleted_at is null;
+create index knowledge_entries_deleted_idx on knowledge_entries (deleted_at) where deleted_at is not null;
 
 create table knowledge_chunks (
   org_id uuid not null,

@@ -2,5 +2,6 @@
 
 pub mod identity;
 pub mod kit;
+pub mod knowledge;
 pub mod postgres;
 pub mod sandbox;

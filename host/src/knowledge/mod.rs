@@ -1,0 +1,80 @@
+//! What an organization curates and its agents search and cite: entries, their chunks, the search over them.
+//! PostgreSQL holds the truth; a node's index is rebuildable at any time. Asked by HTTP, by guests and by `dev`.
+
+pub mod config;
+pub mod entries;
+pub mod guest;
+pub mod http;
+pub mod ingest;
+pub mod search;
+
+mod chunks;
+mod index;
+mod jobs;
+mod passage;
+mod store;
+
+use std::sync::Arc;
+
+use sqlx::PgPool;
+use tokio::sync::Semaphore;
+
+use crate::id;
+use crate::kit::http::page::Cursors;
+use crate::kit::{Clock, Ids, Tasks};
+
+pub use config::Config;
+pub use entries::{Entry, EntryWithContent, ListQuery, NewEntry, Put};
+pub use search::{Hit, Query, Snippet};
+
+id!(
+    EntryId,
+    "entry_",
+    "An entry of an organization's knowledge."
+);
+id!(ChunkId, "chunk_", "A passage of an entry.");
+
+/// The room's handle.
+#[derive(Clone, Debug)]
+pub struct Knowledge {
+    db: PgPool,
+    clock: Clock,
+    ids: Ids,
+    cursors: Cursors,
+    tasks: Tasks,
+    config: Arc<Config>,
+    indexes: index::Indexes,
+    /// Work that blocks a thread: searching and chunking.
+    blocking: Arc<Semaphore>,
+}
+
+impl Knowledge {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the handle's fields are its dependencies"
+    )]
+    pub fn new(
+        db: PgPool,
+        clock: Clock,
+        ids: Ids,
+        cursors: Cursors,
+        tasks: Tasks,
+        config: Config,
+    ) -> Self {
+        let config = Arc::new(config);
+        Self {
+            indexes: index::Indexes::new(db.clone(), tasks.clone(), Arc::clone(&config)),
+            blocking: Arc::new(Semaphore::new(config.blocking_at_once)),
+            db,
+            clock,
+            ids,
+            cursors,
+            tasks,
+            config,
+        }
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+}
