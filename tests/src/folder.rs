@@ -7,10 +7,16 @@ use std::{
     ops::Deref,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    sync::Once,
+    sync::{Once, OnceLock},
 };
 
-use nix::fcntl::{Flock, FlockArg};
+use nix::{
+    fcntl::{Flock, FlockArg},
+    sys::statvfs::statvfs,
+};
+
+/// What the folders of a run may come to, several times over.
+const MEMORY_BYTES_MIN: u128 = 4 << 30;
 
 /// Removes itself with all that is in it. One whose process was killed goes with the next run.
 #[derive(Debug)]
@@ -27,7 +33,7 @@ impl Folder {
         let prefix = format!("bulkhead-it-{}-", nix::unistd::geteuid());
         SWEEP.call_once(|| sweep(&prefix));
         loop {
-            let path = Path::new("/tmp").join(format!("{prefix}{:016x}", random()));
+            let path = top().join(format!("{prefix}{:016x}", random()));
             fs::create_dir(&path).expect("the name is random");
             set_mode(&path, 0o711);
             // Another run may sweep it away before it is locked.
@@ -42,12 +48,28 @@ impl Folder {
     }
 }
 
+/// Where the tests' folders are made: in memory where there is plenty of it, since making and
+/// removing clusters keeps a disk busier than the tests do.
+pub fn top() -> &'static Path {
+    static TOP: OnceLock<&Path> = OnceLock::new();
+    TOP.get_or_init(|| {
+        let memory = Path::new("/dev/shm");
+        let free = statvfs(memory)
+            .map(|about| u128::from(about.blocks_available()) * u128::from(about.fragment_size()));
+        if free.is_ok_and(|bytes| bytes >= MEMORY_BYTES_MIN) {
+            memory
+        } else {
+            Path::new("/tmp")
+        }
+    })
+}
+
 fn claim(folder: &Path) -> Option<Flock<File>> {
     Flock::lock(File::open(folder).ok()?, FlockArg::LockExclusiveNonblock).ok()
 }
 
 fn sweep(prefix: &str) {
-    let entries = fs::read_dir("/tmp").into_iter().flatten().flatten();
+    let entries = fs::read_dir(top()).into_iter().flatten().flatten();
     for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix)) {
         if let Some(_dead) = claim(&entry.path()) {
             // Somebody else's, or still in use by a server just ending: the next run tries again.

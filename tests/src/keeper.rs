@@ -13,6 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::folder;
+
 /// The first process of a run waits for `initdb` on a machine busy with tests.
 const JOINS_WITHIN: Duration = Duration::from_secs(120);
 
@@ -73,7 +75,7 @@ pub fn folder() -> PathBuf {
     let mut hasher = DefaultHasher::new();
     env!("CARGO_MANIFEST_DIR").hash(&mut hasher);
     let (user, checkout) = (nix::unistd::geteuid(), hasher.finish());
-    format!("/tmp/bulkhead-tests-{user}-{checkout:016x}").into()
+    folder::top().join(format!("bulkhead-tests-{user}-{checkout:016x}"))
 }
 
 /// The keeper's own socket in its folder.
