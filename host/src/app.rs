@@ -89,8 +89,8 @@ impl App {
             config: config.models.clone(),
         });
         let mut knowledge_config = config.knowledge.clone();
-        if knowledge_config.index_folder.as_os_str().is_empty() {
-            knowledge_config.index_folder = config.data.join("index");
+        if knowledge_config.index.as_os_str().is_empty() {
+            knowledge_config.index = config.data.join("index");
         }
         let knowledge = Knowledge::new(
             db.clone(),
