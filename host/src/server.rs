@@ -13,7 +13,6 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::config::Config;
 use crate::kit::error::{METHOD, NOT_FOUND};
 use crate::kit::http::{Problem, idempotency, request};
 use crate::kit::{Error, db};
@@ -23,7 +22,7 @@ use crate::{agents, identity, knowledge, models, runs};
 struct Description;
 
 /// Every route of the host, with its description.
-fn routes(config: &Config) -> OpenApiRouter<App> {
+fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(livez))
         .routes(routes!(readyz))
@@ -31,13 +30,13 @@ fn routes(config: &Config) -> OpenApiRouter<App> {
         .merge(identity::http::router())
         .merge(agents::http::router())
         .merge(models::http::router())
-        .merge(knowledge::http::router(&config.knowledge))
+        .merge(knowledge::http::router())
         .merge(runs::http::router())
 }
 
 /// The description at `/openapi.json`.
 pub fn openapi() -> OpenApi {
-    let mut openapi = routes(&Config::default()).split_for_parts().1;
+    let mut openapi = routes().split_for_parts().1;
     openapi.info = Info::new("Bulkhead", env!("CARGO_PKG_VERSION"));
     openapi.info.description = Some("Runs AI agents that nobody has to trust.".to_owned());
     let components = openapi.components.get_or_insert_with(Components::new);
@@ -49,7 +48,7 @@ pub fn openapi() -> OpenApi {
 
 /// The service. Layers from the outside in: the request's id, panics, the body's limit, idempotency.
 pub fn router(app: App) -> Router {
-    routes(&app.config)
+    routes()
         .split_for_parts()
         .0
         .fallback(|| async { NOT_FOUND.because("There is no such route; /openapi.json lists them.") })
