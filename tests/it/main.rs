@@ -1,6 +1,14 @@
 //! All tests that cross a room's border, in one binary.
 
 mod database;
+mod events;
 mod guests;
+mod http;
+mod idempotency;
+mod identity;
+mod operations;
 mod postgres;
+mod recovery;
 mod runs;
+mod snapshots;
+mod tidy;
