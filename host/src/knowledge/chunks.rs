@@ -107,9 +107,9 @@ fn splitter(chars: usize, config: &Config) -> MarkdownSplitter<text_splitter::Ch
     MarkdownSplitter::new(aim..config.chunk_chars_max)
 }
 
-/// From heading to heading, short ones joined with what follows.
+/// From heading to heading, short ones joined with what follows, a short last one with what precedes it.
 fn sections(length: usize, headings: &[Heading], bytes_min: usize) -> Vec<(usize, usize)> {
-    let mut sections = Vec::new();
+    let mut sections: Vec<(usize, usize)> = Vec::new();
     let mut start = 0;
     for heading in headings {
         if heading.start - start >= bytes_min {
@@ -117,7 +117,10 @@ fn sections(length: usize, headings: &[Heading], bytes_min: usize) -> Vec<(usize
             start = heading.start;
         }
     }
-    sections.push((start, length));
+    match sections.last_mut() {
+        Some((_, end)) if length - start < bytes_min => *end = length,
+        _ => sections.push((start, length)),
+    }
     sections
 }
 

@@ -10,9 +10,9 @@ use super::ingest;
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The folder of the search indexes, one folder for each organization. It belongs to one host; everything in
-    /// it is rebuilt from the database where it is missing.
-    pub index_folder: PathBuf,
+    /// The folder of the search indexes, one folder for each organization; where empty, `index` in the data folder.
+    /// It belongs to one host, and everything in it is rebuilt from the database where it is missing.
+    pub index: PathBuf,
     /// The most bytes of an entry's content.
     pub entry_bytes_max: usize,
     /// The most bytes of a title.
@@ -56,13 +56,13 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            index_folder: ".bulkhead/index".into(),
+            index: PathBuf::new(),
             entry_bytes_max: 2 << 20,
             title_bytes_max: 512,
             source_bytes_max: 1024,
             tags_max: 32,
             tag_bytes_max: 64,
-            section_chars_min: 400,
+            section_chars_min: 300,
             chunk_chars_min: 800,
             chunk_chars_max: 1200,
             query_bytes_max: 4096,

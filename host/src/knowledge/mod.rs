@@ -3,6 +3,7 @@
 
 pub mod config;
 pub mod entries;
+pub mod guest;
 pub mod http;
 pub mod ingest;
 pub mod search;

@@ -128,7 +128,7 @@ impl Indexes {
     }
 
     fn folder(&self, org: OrgId) -> PathBuf {
-        self.config.index_folder.join(org.0.simple().to_string())
+        self.config.index.join(org.0.simple().to_string())
     }
 
     fn lock(&self, org: OrgId) -> Lock {
