@@ -2,5 +2,6 @@
 
 mod database;
 mod guests;
+mod knowledge;
 mod postgres;
 mod runs;
