@@ -1,4 +1,6 @@
 //! All tests that cross a room's border, in one binary.
 
+mod billing;
 mod database;
+mod models;
 mod postgres;
