@@ -16,7 +16,7 @@ use crate::kit::http::page::Cursors;
 use crate::kit::secret::Seal;
 use crate::kit::{Clock, Error, Ids, Random, Result, Tasks, db};
 use crate::knowledge::Knowledge;
-use crate::models::{self, Models};
+use crate::models::Models;
 use crate::runs::imports::Imports;
 use crate::runs::{self, Runs};
 use crate::sandbox::compile::Artifacts;
@@ -54,13 +54,20 @@ pub struct Parts {
 impl App {
     /// Makes every room. The database must be migrated.
     pub async fn build(config: Config, parts: Parts) -> Result<Self> {
-        let Parts { db, clock, random, master_key, program } = parts;
+        let Parts {
+            db,
+            clock,
+            random,
+            master_key,
+            program,
+        } = parts;
         let tasks = Tasks::current();
         let ids = Ids::new(clock.clone(), random.clone());
         let cursors = Cursors::new(&db::shared_key(&db, "cursors", &random).await?);
         let artifact_key = db::shared_key(&db, "artifacts", &random).await?;
         let sandbox = Sandbox::new(config.sandbox.clone()).map_err(Error::internal)?;
-        let scheduler = Scheduler::start(threads(&config), config.sandbox.slice_fuel, tasks.runtime())?;
+        let scheduler =
+            Scheduler::start(threads(&config), config.sandbox.slice_fuel, tasks.runtime())?;
         let artifacts = Artifacts::open(config.data.join("artifacts"), &artifact_key, &sandbox)?;
         let imports = Imports::new(&sandbox).map_err(Error::internal)?;
 
@@ -78,16 +85,16 @@ impl App {
             program,
             config: config.agents.clone(),
         });
-        let models = Models::new(models::Parts {
-            db: db.clone(),
-            clock: clock.clone(),
-            ids: ids.clone(),
-            cursors: cursors.clone(),
-            seal: Seal::new(&master_key, random),
-            egress: Egress::new()?,
-            tasks: tasks.clone(),
-            config: config.models.clone(),
-        });
+        let models = Models::new(
+            db.clone(),
+            clock.clone(),
+            ids.clone(),
+            cursors.clone(),
+            Seal::new(&master_key, random),
+            Egress::new()?,
+            tasks.clone(),
+            config.models.clone(),
+        );
         let mut knowledge_config = config.knowledge.clone();
         if knowledge_config.index.as_os_str().is_empty() {
             knowledge_config.index = config.data.join("index");
@@ -115,7 +122,12 @@ impl App {
             config: config.runs.clone(),
         });
         let body_max = config.body_bytes.max(config.agents.component_bytes);
-        let idempotency = Idempotency { db: db.clone(), clock: clock.clone(), ids: ids.clone(), body_max };
+        let idempotency = Idempotency {
+            db: db.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            body_max,
+        };
         let draining = watch::Sender::new(false);
         Ok(Self {
             db,

@@ -20,12 +20,20 @@ async fn table(host: &TestHost, run: &str) -> Vec<(i32, String, String)> {
 }
 
 fn bytes(events: &[Event]) -> Vec<(i32, String, String)> {
-    events.iter().map(|event| (event.id, event.kind.clone(), event.raw.clone())).collect()
+    events
+        .iter()
+        .map(|event| (event.id, event.kind.clone(), event.raw.clone()))
+        .collect()
 }
 
 async fn open(client: &Client, agent: &str, run: &str, query: &str) -> Response {
     let path = format!("/agents/{agent}/runs/{run}/events{query}");
-    client.request(Method::GET, &path).header("accept", "text/event-stream").send().await.unwrap()
+    client
+        .request(Method::GET, &path)
+        .header("accept", "text/event-stream")
+        .send()
+        .await
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,16 +45,33 @@ async fn a_reader_resumes_at_every_place() {
     let run = stream.run();
     let whole = stream.rest().await;
     let table = table(&host, &run).await;
-    assert_eq!(bytes(&whole), table, "what was sent is what is there, to the byte");
-    assert_eq!(table.iter().map(|row| row.0).collect::<Vec<_>>(), (1..=22).collect::<Vec<_>>());
+    assert_eq!(
+        bytes(&whole),
+        table,
+        "what was sent is what is there, to the byte"
+    );
+    assert_eq!(
+        table.iter().map(|row| row.0).collect::<Vec<_>>(),
+        (1..=22).collect::<Vec<_>>()
+    );
     for after in 0..22_i32 {
         let expected = &table[usize::try_from(after).unwrap()..];
         let by_header = client.resume("chatter", &run, after).await.rest().await;
         assert_eq!(bytes(&by_header), expected, "after {after}");
-        let by_query = open(&client, "chatter", &run, &format!("?after={after}")).await.text().await.unwrap();
-        let frames: String =
-            expected.iter().map(|(seq, kind, data)| format!("id: {seq}\nevent: {kind}\ndata: {data}\n\n")).collect();
-        assert_eq!(by_query, format!(": keep-alive\n\n{frames}"), "after {after}");
+        let by_query = open(&client, "chatter", &run, &format!("?after={after}"))
+            .await
+            .text()
+            .await
+            .unwrap();
+        let frames: String = expected
+            .iter()
+            .map(|(seq, kind, data)| format!("id: {seq}\nevent: {kind}\ndata: {data}\n\n"))
+            .collect();
+        assert_eq!(
+            by_query,
+            format!(": keep-alive\n\n{frames}"),
+            "after {after}"
+        );
     }
     for after in ["22", "23", "2147483647"] {
         let nothing = open(&client, "chatter", &run, &format!("?after={after}")).await;
@@ -54,13 +79,29 @@ async fn a_reader_resumes_at_every_place() {
         assert_eq!(nothing.text().await.unwrap(), "");
     }
     // The header is what a browser sends by itself: it goes before the address it was first given.
-    let both = client.request(Method::GET, &format!("/agents/chatter/runs/{run}/events?after=0"));
-    let both = send(both.header("accept", "text/event-stream").header("last-event-id", "22")).await;
+    let both = client.request(
+        Method::GET,
+        &format!("/agents/chatter/runs/{run}/events?after=0"),
+    );
+    let both = send(
+        both.header("accept", "text/event-stream")
+            .header("last-event-id", "22"),
+    )
+    .await;
     assert_eq!(both.status, 204);
     for bad in ["x", "-1", "1.5", "2147483648"] {
         let path = format!("/agents/chatter/runs/{run}/events");
-        let answer = send(client.request(Method::GET, &path).header("last-event-id", bad)).await;
-        assert_eq!(answer.refusal(), (400, "invalid_request".to_owned()), "{bad}");
+        let answer = send(
+            client
+                .request(Method::GET, &path)
+                .header("last-event-id", bad),
+        )
+        .await;
+        assert_eq!(
+            answer.refusal(),
+            (400, "invalid_request".to_owned()),
+            "{bad}"
+        );
     }
     host.stop().await;
 }
@@ -80,7 +121,12 @@ async fn a_run_is_read_on_another_node_while_it_lives() {
     let (rest_here, rest_there) = tokio::join!(here.rest(), second.rest());
     assert_eq!(rest_here, rest_there, "and what is said while it reads");
     assert_eq!(stop_reason(&rest_there), "end_turn");
-    assert!(there.resume("sleep", &run, rest_there.last().unwrap().id).await.is_empty());
+    assert!(
+        there
+            .resume("sleep", &run, rest_there.last().unwrap().id)
+            .await
+            .is_empty()
+    );
     other.stop().await;
     host.stop().await;
 }
@@ -96,7 +142,10 @@ async fn the_first_bytes_come_before_the_first_event() {
     let mut quiet = open(&client, "sleep", &run, "?after=2").await;
     assert_eq!(quiet.headers()["content-type"], "text/event-stream");
     assert_eq!(quiet.headers()["cache-control"], "no-store");
-    let first = tokio::time::timeout(Duration::from_secs(5), quiet.chunk()).await.expect("at once").unwrap();
+    let first = tokio::time::timeout(Duration::from_secs(5), quiet.chunk())
+        .await
+        .expect("at once")
+        .unwrap();
     assert_eq!(first.unwrap(), ": keep-alive\n\n");
     drop(quiet);
     // A reader that leaves stops nothing.
@@ -112,9 +161,14 @@ async fn a_reader_that_does_not_read_gets_everything_later() {
     host.deploy("acme", "chatter", &guests::CHATTER).await;
     let client = host.client("acme").await;
     // More events than a listener may lag, more bytes than the sockets hold.
-    let slow = client.stream("chatter", &json!({ "input": "1200 9000" })).await;
+    let slow = client
+        .stream("chatter", &json!({ "input": "1200 9000" }))
+        .await;
     let run = slow.run();
-    eventually("the run ends whoever reads", async || client.show("chatter", &run).await["state"] == "completed").await;
+    eventually("the run ends whoever reads", async || {
+        client.show("chatter", &run).await["state"] == "completed"
+    })
+    .await;
     let events = slow.rest().await;
     assert_eq!(bytes(&events), table(&host, &run).await);
     assert_eq!(events.len(), 1_202);
@@ -145,7 +199,12 @@ async fn a_run_says_what_it_said() {
     host.deploy("acme", "echo", &guests::ECHO).await;
     let client = host.client("acme").await;
     let said = "\"quoted\" back\\slash\r\nline\ttab {\"json\": [1]} ünï 🦀👩‍🚀 \u{2028}\u{2029}\u{202e}\u{feff} \u{1b}[31m \0 data: x\n\nid: 9";
-    let stream = client.stream("echo", &json!({ "input": said, "metadata": { "a\0b": "\0" } })).await;
+    let stream = client
+        .stream(
+            "echo",
+            &json!({ "input": said, "metadata": { "a\0b": "\0" } }),
+        )
+        .await;
     let run = stream.run();
     let events = stream.rest().await;
     let expected = said.replace('\0', "\u{fffd}");
@@ -153,8 +212,14 @@ async fn a_run_says_what_it_said() {
     assert_eq!(text(&events), expected);
     assert_eq!(bytes(&events), table(&host, &run).await);
     let view = client.show("echo", &run).await;
-    assert_eq!((view["output"].clone(), view["metadata"].clone()), (json!(expected), json!({ "a\0b": "\0" })));
-    let page = client.get(&format!("/agents/echo/runs/{run}/events")).await.json();
+    assert_eq!(
+        (view["output"].clone(), view["metadata"].clone()),
+        (json!(expected), json!({ "a\0b": "\0" }))
+    );
+    let page = client
+        .get(&format!("/agents/echo/runs/{run}/events"))
+        .await
+        .json();
     assert_eq!(page["data"][1]["data"], json!({ "text": expected }));
     host.stop().await;
 }
@@ -167,12 +232,29 @@ async fn events_and_steps_are_json_too() {
     let events = client.stream("sleep", &json!({ "input": "1" })).await;
     let run = events.run();
     events.rest().await;
-    let list = async |what: &str| client.get(&format!("/agents/sleep/runs/{run}/{what}")).await.json();
-    let kinds: Vec<Value> =
-        list("events").await["data"].as_array().unwrap().iter().map(|event| event["kind"].clone()).collect();
+    let list = async |what: &str| {
+        client
+            .get(&format!("/agents/sleep/runs/{run}/{what}"))
+            .await
+            .json()
+    };
+    let kinds: Vec<Value> = list("events").await["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["kind"].clone())
+        .collect();
     assert_eq!(kinds, ["started", "text", "text", "done"]);
     let rest = list("events?after=2").await;
-    assert_eq!(rest["data"].as_array().unwrap().iter().map(|event| event["seq"].clone()).collect::<Vec<_>>(), [3, 4]);
+    assert_eq!(
+        rest["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|event| event["seq"].clone())
+            .collect::<Vec<_>>(),
+        [3, 4]
+    );
     let mut step = masked(list("steps").await["data"][0].clone());
     step["response"] = json!("[answer]");
     insta::assert_json_snapshot!(step, @r#"
@@ -199,18 +281,43 @@ async fn a_run_is_started_and_waited_for() {
     host.deploy("acme", "echo", &guests::ECHO).await;
     host.deploy("acme", "sleep", &guests::SLEEP).await;
     let client = host.client("acme").await;
-    let waited = client.post("/agents/echo/runs?wait=30", &json!({ "input": "x" })).await;
-    assert_eq!((waited.status.as_u16(), waited.json()["output"].clone()), (200, json!("x")));
+    let waited = client
+        .post("/agents/echo/runs?wait=30", &json!({ "input": "x" }))
+        .await;
+    assert_eq!(
+        (waited.status.as_u16(), waited.json()["output"].clone()),
+        (200, json!("x"))
+    );
     let location = waited.headers["location"].to_str().unwrap().to_owned();
-    assert_eq!(location, format!("/v1/orgs/acme/agents/echo/runs/{}", waited.json()["id"].as_str().unwrap()));
+    assert_eq!(
+        location,
+        format!(
+            "/v1/orgs/acme/agents/echo/runs/{}",
+            waited.json()["id"].as_str().unwrap()
+        )
+    );
     assert_eq!(client.get(&location).await.json(), waited.json());
-    let too_short = client.post("/agents/sleep/runs?wait=1", &json!({ "input": "60000" })).await;
-    assert_eq!((too_short.status.as_u16(), too_short.json()["state"].clone()), (202, json!("running")));
+    let too_short = client
+        .post("/agents/sleep/runs?wait=1", &json!({ "input": "60000" }))
+        .await;
+    assert_eq!(
+        (too_short.status.as_u16(), too_short.json()["state"].clone()),
+        (202, json!("running"))
+    );
     let run = too_short.json()["id"].as_str().unwrap().to_owned();
     client.cancel("sleep", &run).await;
     for wait in ["0", "61", "x"] {
-        let refused = client.post(&format!("/agents/echo/runs?wait={wait}"), &json!({ "input": "x" })).await;
-        assert_eq!(refused.refusal(), (400, "invalid_request".to_owned()), "{wait}");
+        let refused = client
+            .post(
+                &format!("/agents/echo/runs?wait={wait}"),
+                &json!({ "input": "x" }),
+            )
+            .await;
+        assert_eq!(
+            refused.refusal(),
+            (400, "invalid_request".to_owned()),
+            "{wait}"
+        );
     }
     host.stop().await;
 }
@@ -232,11 +339,23 @@ async fn runs_are_listed_by_what_they_came_to() {
         host.clock().advance(Duration::from_secs(60));
     }
     let list = async |query: &str| -> Vec<String> {
-        let page = client.get(&format!("/agents/sleep/runs{query}")).await.json();
-        let rows = page["data"].as_array().unwrap_or_else(|| panic!("{query}: {page}"));
-        rows.iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect()
+        let page = client
+            .get(&format!("/agents/sleep/runs{query}"))
+            .await
+            .json();
+        let rows = page["data"]
+            .as_array()
+            .unwrap_or_else(|| panic!("{query}: {page}"));
+        rows.iter()
+            .map(|row| row["id"].as_str().unwrap().to_owned())
+            .collect()
     };
-    let of = |places: &[usize]| places.iter().map(|place| ids[*place].clone()).collect::<Vec<_>>();
+    let of = |places: &[usize]| {
+        places
+            .iter()
+            .map(|place| ids[*place].clone())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(list("").await, of(&[2, 1, 0]), "newest first");
     assert_eq!(list("?state=cancelled").await, of(&[1]));
     assert_eq!(list("?stop_reason=end_turn").await, of(&[2, 0]));
@@ -244,9 +363,18 @@ async fn runs_are_listed_by_what_they_came_to() {
     assert_eq!(list("?version=2").await, of(&[]));
     assert_eq!(list("?from=2026-11-20T09:01:00Z").await, of(&[2, 1]));
     assert_eq!(list("?to=2026-11-20T09:01:00Z").await, of(&[0]));
-    assert_eq!(list("?from=2026-11-20T09:01:00Z&to=2026-11-20T09:02:00Z").await, of(&[1]));
-    let page = client.get("/agents/sleep/runs?state=completed&limit=1").await.json();
+    assert_eq!(
+        list("?from=2026-11-20T09:01:00Z&to=2026-11-20T09:02:00Z").await,
+        of(&[1])
+    );
+    let page = client
+        .get("/agents/sleep/runs?state=completed&limit=1")
+        .await
+        .json();
     let cursor = page["next_cursor"].as_str().unwrap();
-    assert_eq!(list(&format!("?state=completed&limit=1&cursor={cursor}")).await, of(&[0]));
+    assert_eq!(
+        list(&format!("?state=completed&limit=1&cursor={cursor}")).await,
+        of(&[0])
+    );
     host.stop().await;
 }

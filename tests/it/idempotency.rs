@@ -11,11 +11,20 @@ use serde_json::{Value, json};
 use crate::guests;
 
 async fn post(client: &Client, path: &str, key: &str, body: &Value) -> Answer {
-    send(client.request(Method::POST, path).header("idempotency-key", key).json(body)).await
+    send(
+        client
+            .request(Method::POST, path)
+            .header("idempotency-key", key)
+            .json(body),
+    )
+    .await
 }
 
 fn replayed(answer: &Answer) -> bool {
-    answer.headers.get("idempotency-replayed").is_some_and(|value| value == "true")
+    answer
+        .headers
+        .get("idempotency-replayed")
+        .is_some_and(|value| value == "true")
 }
 
 async fn count(host: &TestHost, sql: &'static str) -> i64 {
@@ -29,10 +38,18 @@ async fn a_repeat_is_answered_as_the_first_was() {
     let client = host.client("acme").await;
     let (runs, body) = ("/agents/echo/runs", json!({ "input": "once" }));
     let first = post(&client, runs, "k", &body).await;
-    assert_eq!((first.status.as_u16(), replayed(&first)), (202, false), "{}", first.text);
+    assert_eq!(
+        (first.status.as_u16(), replayed(&first)),
+        (202, false),
+        "{}",
+        first.text
+    );
     for _ in 0..2 {
         let again = post(&client, runs, "k", &body).await;
-        assert_eq!((again.status, &again.text, replayed(&again)), (first.status, &first.text, true));
+        assert_eq!(
+            (again.status, &again.text, replayed(&again)),
+            (first.status, &first.text, true)
+        );
         assert_eq!(again.headers["location"], first.headers["location"]);
         assert_eq!(again.headers["content-type"], "application/json");
         assert_ne!(again.headers["x-request-id"], first.headers["x-request-id"]);
@@ -46,14 +63,25 @@ async fn a_repeat_is_answered_as_the_first_was() {
     // A refusal is an answer too.
     let refused = post(&client, runs, "r", &json!({ "input": "" })).await;
     let again = post(&client, runs, "r", &json!({ "input": "" })).await;
-    assert_eq!((again.refusal(), replayed(&again)), (refused.refusal(), true));
+    assert_eq!(
+        (again.refusal(), replayed(&again)),
+        (refused.refusal(), true)
+    );
     assert_eq!(again.text, refused.text);
 
     for bad in ["", &"k".repeat(256)] {
-        assert_eq!(post(&client, runs, bad, &body).await.refusal(), (400, "invalid_request".to_owned()));
+        assert_eq!(
+            post(&client, runs, bad, &body).await.refusal(),
+            (400, "invalid_request".to_owned())
+        );
     }
     // Where nothing is made there is nothing to repeat.
-    let read = send(client.request(Method::GET, "/agents").header("idempotency-key", "k")).await;
+    let read = send(
+        client
+            .request(Method::GET, "/agents")
+            .header("idempotency-key", "k"),
+    )
+    .await;
     assert_eq!((read.status.as_u16(), replayed(&read)), (200, false));
     host.stop().await;
 }
@@ -70,8 +98,19 @@ async fn keys_of_other_callers_and_routes_are_other_keys() {
         let answer = post(client, "/keys", "k", &body).await;
         assert_eq!((answer.status.as_u16(), replayed(&answer)), (201, false));
     }
-    let elsewhere = post(&acme, "/knowledge/entries", "k", &json!({ "content": "words" })).await;
-    assert_eq!((elsewhere.status.as_u16(), replayed(&elsewhere)), (201, false), "{}", elsewhere.text);
+    let elsewhere = post(
+        &acme,
+        "/knowledge/entries",
+        "k",
+        &json!({ "content": "words" }),
+    )
+    .await;
+    assert_eq!(
+        (elsewhere.status.as_u16(), replayed(&elsewhere)),
+        (201, false),
+        "{}",
+        elsewhere.text
+    );
     host.stop().await;
 }
 
@@ -79,7 +118,10 @@ async fn keys_of_other_callers_and_routes_are_other_keys() {
 async fn a_kept_answer_is_shown_to_its_caller_only() {
     let host = TestHost::start().await;
     let client = host.client("acme").await;
-    let admin = client.post("/keys", &json!({ "name": "a", "scopes": ["admin"] })).await.json();
+    let admin = client
+        .post("/keys", &json!({ "name": "a", "scopes": ["admin"] }))
+        .await
+        .json();
     let caller = client.with_key(admin["secret"].as_str().unwrap());
     let body = json!({ "name": "n", "scopes": ["read"] });
     let made = post(&caller, "/keys", "k", &body).await;
@@ -88,17 +130,31 @@ async fn a_kept_answer_is_shown_to_its_caller_only() {
 
     // At rest the answer is sealed: the database alone does not give a key away.
     let rows: Vec<Vec<u8>> =
-        sqlx::query_scalar("select answer from idempotency_keys where answer is not null").fetch_all(host.db()).await.unwrap();
+        sqlx::query_scalar("select answer from idempotency_keys where answer is not null")
+            .fetch_all(host.db())
+            .await
+            .unwrap();
     assert_eq!(rows.len(), 1);
-    let shown = rows.iter().any(|row| row.windows(16).any(|part| secret.as_bytes().windows(16).any(|s| s == part)));
+    let shown = rows.iter().any(|row| {
+        row.windows(16)
+            .any(|part| secret.as_bytes().windows(16).any(|s| s == part))
+    });
     assert!(!shown, "the key's secret is in the database");
 
     // A revoked key is shown nothing, and leaves no row.
-    client.delete(&format!("/keys/{}", admin["id"].as_str().unwrap())).await;
+    client
+        .delete(&format!("/keys/{}", admin["id"].as_str().unwrap()))
+        .await;
     for key in ["k", "new"] {
-        assert_eq!(post(&caller, "/keys", key, &body).await.refusal(), (401, "revoked_key".to_owned()));
+        assert_eq!(
+            post(&caller, "/keys", key, &body).await.refusal(),
+            (401, "revoked_key".to_owned())
+        );
     }
-    assert_eq!(count(&host, "select count(*) from idempotency_keys").await, 1);
+    assert_eq!(
+        count(&host, "select count(*) from idempotency_keys").await,
+        1
+    );
     host.stop().await;
 }
 
@@ -113,7 +169,10 @@ async fn a_repeat_in_flight_is_told_to_wait() {
         async move { post(&client, path, "k", &body).await }
     };
     let meanwhile = async {
-        eventually("the first is at work", async || !host.host().app.runs.registry().is_empty()).await;
+        eventually("the first is at work", async || {
+            !host.host().app.runs.registry().is_empty()
+        })
+        .await;
         let second = post(&client, path, "k", &body).await;
         assert_eq!(second.refusal(), (409, "idempotency_in_flight".to_owned()));
         host.host().app.runs.registry().all()[0].run.to_string()
@@ -124,7 +183,10 @@ async fn a_repeat_in_flight_is_told_to_wait() {
     };
     let (first, cancelled) = tokio::join!(first, cancel);
     assert_eq!(cancelled.status, 202, "{}", cancelled.text);
-    assert_eq!((first.status.as_u16(), first.json()["state"].clone()), (200, json!("cancelled")));
+    assert_eq!(
+        (first.status.as_u16(), first.json()["state"].clone()),
+        (200, json!("cancelled"))
+    );
     assert_eq!(post(&client, path, "k", &body).await.text, first.text);
     host.stop().await;
 }
@@ -134,11 +196,19 @@ async fn of_twenty_at_once_one_does_the_work() {
     let host = TestHost::start().await;
     let client = host.client("acme").await;
     let body = json!({ "name": "n", "scopes": ["read"] });
-    let answers = futures_util::future::join_all((0..20).map(|_| post(&client, "/keys", "k", &body))).await;
+    let answers =
+        futures_util::future::join_all((0..20).map(|_| post(&client, "/keys", "k", &body))).await;
     for answer in &answers {
-        assert!([201, 409].contains(&answer.status.as_u16()), "{}", answer.text);
+        assert!(
+            [201, 409].contains(&answer.status.as_u16()),
+            "{}",
+            answer.text
+        );
     }
-    assert_eq!(count(&host, "select count(*) from api_keys where name = 'n'").await, 1);
+    assert_eq!(
+        count(&host, "select count(*) from api_keys where name = 'n'").await,
+        1
+    );
     host.stop().await;
 }
 
@@ -151,7 +221,10 @@ async fn a_client_that_went_away_finds_its_answer() {
     {
         let first = post(&client, path, "k", &body);
         let gone = async {
-            eventually("the first is at work", async || !host.host().app.runs.registry().is_empty()).await;
+            eventually("the first is at work", async || {
+                !host.host().app.runs.registry().is_empty()
+            })
+            .await;
         };
         tokio::select! {
             answer = first => panic!("it answered: {}", answer.text),
@@ -183,12 +256,25 @@ async fn an_abandoned_claim_is_taken_over_and_finds_what_it_made() {
         .execute(host.db())
         .await
         .unwrap();
-    assert_eq!(post(&client, path, "k", &body).await.refusal(), (409, "idempotency_in_flight".to_owned()));
+    assert_eq!(
+        post(&client, path, "k", &body).await.refusal(),
+        (409, "idempotency_in_flight".to_owned())
+    );
     host.clock().advance(Duration::from_secs(601));
     let again = post(&client, path, "k", &body).await;
-    assert_eq!((again.status.as_u16(), replayed(&again)), (200, false), "{}", again.text);
+    assert_eq!(
+        (again.status.as_u16(), replayed(&again)),
+        (200, false),
+        "{}",
+        again.text
+    );
     assert_eq!(again.json()["id"], first["id"]);
-    assert!(again.headers["location"].to_str().unwrap().ends_with(first["id"].as_str().unwrap()));
+    assert!(
+        again.headers["location"]
+            .to_str()
+            .unwrap()
+            .ends_with(first["id"].as_str().unwrap())
+    );
     assert!(replayed(&post(&client, path, "k", &body).await));
     assert_eq!(count(&host, "select count(*) from runs").await, 1);
     host.stop().await;
@@ -204,12 +290,21 @@ async fn a_key_is_forgotten_after_a_day() {
     host.run_jobs().await;
     assert!(replayed(&post(&client, "/keys", "k", &body).await));
     host.clock().advance(Duration::from_secs(401));
-    let later = post(&client, "/keys", "k", &json!({ "name": "other", "scopes": ["read"] })).await;
+    let later = post(
+        &client,
+        "/keys",
+        "k",
+        &json!({ "name": "other", "scopes": ["read"] }),
+    )
+    .await;
     assert_eq!((later.status.as_u16(), replayed(&later)), (201, false));
     assert_ne!(later.json()["id"], first.json()["id"]);
     host.clock().advance(Duration::from_secs(86_401));
     host.run_jobs().await;
-    assert_eq!(count(&host, "select count(*) from idempotency_keys").await, 0);
+    assert_eq!(
+        count(&host, "select count(*) from idempotency_keys").await,
+        0
+    );
     host.stop().await;
 }
 
@@ -235,7 +330,12 @@ async fn what_was_not_done_may_be_tried_again() {
         answer.status != 429
     })
     .await;
-    assert_eq!((answer.status.as_u16(), replayed(&answer)), (200, false), "{}", answer.text);
+    assert_eq!(
+        (answer.status.as_u16(), replayed(&answer)),
+        (200, false),
+        "{}",
+        answer.text
+    );
     host.stop().await;
 }
 
@@ -245,18 +345,37 @@ async fn a_stream_is_streamed_again() {
     host.deploy("acme", "echo", &guests::ECHO).await;
     let client = host.client("acme").await;
     let stream = async |input: &str| {
-        let request = client.request(Method::POST, "/agents/echo/runs").header("accept", "text/event-stream");
-        send(request.header("idempotency-key", "k").json(&json!({ "input": input }))).await
+        let request = client
+            .request(Method::POST, "/agents/echo/runs")
+            .header("accept", "text/event-stream");
+        send(
+            request
+                .header("idempotency-key", "k")
+                .json(&json!({ "input": input })),
+        )
+        .await
     };
     let first = stream("once").await;
     let again = stream("once").await;
     assert_eq!((again.status.as_u16(), &again.text), (200, &first.text));
     assert_eq!(again.headers["location"], first.headers["location"]);
     assert_eq!((replayed(&first), replayed(&again)), (false, true));
-    assert_eq!(stream("twice").await.refusal(), (422, "idempotency_mismatch".to_owned()));
-    let run = first.headers["location"].to_str().unwrap().rsplit('/').next().unwrap().to_owned();
+    assert_eq!(
+        stream("twice").await.refusal(),
+        (422, "idempotency_mismatch".to_owned())
+    );
+    let run = first.headers["location"]
+        .to_str()
+        .unwrap()
+        .rsplit('/')
+        .next()
+        .unwrap()
+        .to_owned();
     let events = client.resume("echo", &run, 0).await.rest().await;
-    assert_eq!((text(&events).as_str(), stop_reason(&events)), ("once", "end_turn"));
+    assert_eq!(
+        (text(&events).as_str(), stop_reason(&events)),
+        ("once", "end_turn")
+    );
     assert_eq!(count(&host, "select count(*) from runs").await, 1);
     host.stop().await;
 }

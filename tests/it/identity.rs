@@ -14,9 +14,14 @@ use crate::guests;
 async fn a_secret_is_shown_once_and_kept_as_a_digest() {
     let host = TestHost::start().await;
     let client = host.client("acme").await;
-    let made = client.post("/keys", &json!({ "name": "ci", "scopes": ["run", "read"] })).await;
+    let made = client
+        .post("/keys", &json!({ "name": "ci", "scopes": ["run", "read"] }))
+        .await;
     assert_eq!(made.status, 201);
-    let (made, secret) = (made.json(), made.json()["secret"].as_str().unwrap().to_owned());
+    let (made, secret) = (
+        made.json(),
+        made.json()["secret"].as_str().unwrap().to_owned(),
+    );
     let mut shown = made.clone();
     shown["secret"] = json!("[secret]");
     insta::assert_json_snapshot!(masked(shown), @r#"
@@ -32,7 +37,10 @@ async fn a_secret_is_shown_once_and_kept_as_a_digest() {
     }
     "#);
     let id = made["id"].as_str().unwrap();
-    assert_eq!(secret.split('_').collect::<Vec<_>>()[..2], ["bh", id.strip_prefix("key_").unwrap()]);
+    assert_eq!(
+        secret.split('_').collect::<Vec<_>>()[..2],
+        ["bh", id.strip_prefix("key_").unwrap()]
+    );
     let listed = client.get("/keys").await;
     let random = secret.rsplit('_').next().unwrap();
     assert!(!listed.text.contains(random), "{}", listed.text);
@@ -40,7 +48,10 @@ async fn a_secret_is_shown_once_and_kept_as_a_digest() {
     // The whole database is searched, byte for byte, and the search finds what is there.
     let dump = dump(&host).await;
     assert!(!dump.contains(random), "the secret is at rest");
-    assert!(dump.contains(&hex(&Sha256::digest(random))), "its digest is not");
+    assert!(
+        dump.contains(&hex(&Sha256::digest(random))),
+        "its digest is not"
+    );
     host.stop().await;
 }
 
@@ -53,7 +64,10 @@ async fn dump(host: &TestHost) -> String {
     let mut dump = String::new();
     for table in tables {
         let sql = format!("select coalesce(string_agg(t::text, ' '), '') from \"{table}\" t");
-        let rows: String = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(host.db()).await.unwrap();
+        let rows: String = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+            .fetch_one(host.db())
+            .await
+            .unwrap();
         dump.push_str(&rows);
     }
     dump
@@ -73,12 +87,24 @@ async fn a_key_that_makes_no_sense_is_not_made() {
         (json!({ "name": long, "scopes": ["read"] }), "/name"),
         (json!({ "name": "a\nb", "scopes": ["read"] }), "/name"),
         (json!({ "name": "n", "scopes": [] }), "/scopes"),
-        (json!({ "name": "n", "scopes": ["read"], "expires_at": "2026-11-20T09:00:00Z" }), "/expires_at"),
+        (
+            json!({ "name": "n", "scopes": ["read"], "expires_at": "2026-11-20T09:00:00Z" }),
+            "/expires_at",
+        ),
     ];
     for (body, pointer) in cases {
         let answer = client.post("/keys", &body).await;
-        assert_eq!(answer.refusal(), (422, "unprocessable".to_owned()), "{body}");
-        assert_eq!(answer.json()["errors"][0]["pointer"], pointer, "{}", answer.text);
+        assert_eq!(
+            answer.refusal(),
+            (422, "unprocessable".to_owned()),
+            "{body}"
+        );
+        assert_eq!(
+            answer.json()["errors"][0]["pointer"],
+            pointer,
+            "{}",
+            answer.text
+        );
     }
     for body in [
         json!({ "name": "n", "scopes": ["root"] }),
@@ -86,9 +112,19 @@ async fn a_key_that_makes_no_sense_is_not_made() {
         json!({ "name": "n", "scopes": ["read"], "expires_at": "tomorrow" }),
         json!({ "name": "n" }),
     ] {
-        assert_eq!(client.post("/keys", &body).await.refusal(), (400, "invalid_json".to_owned()), "{body}");
+        assert_eq!(
+            client.post("/keys", &body).await.refusal(),
+            (400, "invalid_json".to_owned()),
+            "{body}"
+        );
     }
-    assert_eq!(client.get("/keys").await.json()["data"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        client.get("/keys").await.json()["data"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
     host.stop().await;
 }
 
@@ -96,26 +132,56 @@ async fn a_key_that_makes_no_sense_is_not_made() {
 async fn revoking_takes_effect_at_once_and_never_locks_out() {
     let host = TestHost::start().await;
     let client = host.client("acme").await;
-    let made = client.post("/keys", &json!({ "name": "second", "scopes": ["admin"] })).await.json();
+    let made = client
+        .post("/keys", &json!({ "name": "second", "scopes": ["admin"] }))
+        .await
+        .json();
     let path = format!("/keys/{}", made["id"].as_str().unwrap());
     let second = client.with_key(made["secret"].as_str().unwrap());
     assert_eq!(second.get("/keys").await.status, 200);
     let revoked = client.delete(&path).await;
     assert_eq!(revoked.status, 200);
     assert!(revoked.json()["revoked_at"].is_string());
-    assert_eq!(second.get("/keys").await.refusal(), (401, "revoked_key".to_owned()));
+    assert_eq!(
+        second.get("/keys").await.refusal(),
+        (401, "revoked_key".to_owned())
+    );
     host.clock().advance(Duration::from_secs(5));
-    assert_eq!(client.delete(&path).await.json(), revoked.json(), "a repeat changes nothing");
+    assert_eq!(
+        client.delete(&path).await.json(),
+        revoked.json(),
+        "a repeat changes nothing"
+    );
 
-    let own = client.get("/keys").await.json()["data"].as_array().unwrap().last().unwrap()["id"].clone();
-    let last = client.delete(&format!("/keys/{}", own.as_str().unwrap())).await;
+    let own = client.get("/keys").await.json()["data"]
+        .as_array()
+        .unwrap()
+        .last()
+        .unwrap()["id"]
+        .clone();
+    let last = client
+        .delete(&format!("/keys/{}", own.as_str().unwrap()))
+        .await;
     assert_eq!(last.refusal(), (409, "conflict".to_owned()));
     assert_eq!(client.get("/keys").await.status, 200, "nothing was revoked");
-    for unknown in ["x", "key_00000000000000000000000000000000", "run_00000000000000000000000000000000"] {
-        assert_eq!(client.delete(&format!("/keys/{unknown}")).await.refusal(), (404, "not_found".to_owned()));
+    for unknown in [
+        "x",
+        "key_00000000000000000000000000000000",
+        "run_00000000000000000000000000000000",
+    ] {
+        assert_eq!(
+            client.delete(&format!("/keys/{unknown}")).await.refusal(),
+            (404, "not_found".to_owned())
+        );
     }
     let foreign = host.client("globex").await;
-    assert_eq!(foreign.delete(&format!("/keys/{}", own.as_str().unwrap())).await.status, 404);
+    assert_eq!(
+        foreign
+            .delete(&format!("/keys/{}", own.as_str().unwrap()))
+            .await
+            .status,
+        404
+    );
     host.stop().await;
 }
 
@@ -124,11 +190,17 @@ async fn two_admins_cannot_revoke_each_other() {
     let host = TestHost::start().await;
     for round in 0..10 {
         let client = host.client(&format!("org-{round}")).await;
-        let made = client.post("/keys", &json!({ "name": "b", "scopes": ["admin"] })).await.json();
+        let made = client
+            .post("/keys", &json!({ "name": "b", "scopes": ["admin"] }))
+            .await
+            .json();
         let other = client.with_key(made["secret"].as_str().unwrap());
         let keys = client.get("/keys").await.json();
         let first = keys["data"][1]["id"].as_str().unwrap().to_owned();
-        let (one, two) = (format!("/keys/{}", made["id"].as_str().unwrap()), format!("/keys/{first}"));
+        let (one, two) = (
+            format!("/keys/{}", made["id"].as_str().unwrap()),
+            format!("/keys/{first}"),
+        );
         tokio::join!(client.delete(&one), other.delete(&two));
         let left: i64 = sqlx::query_scalar(
             "select count(*) from api_keys k join organizations o on o.id = k.org_id where slug = $1 and revoked_at is null",
@@ -156,32 +228,53 @@ async fn pages_are_complete_while_rows_come_in() {
     }
     let (mut seen, mut cursor, mut pages) = (Vec::new(), None::<String>, 0);
     loop {
-        let path = cursor.map_or("/keys?limit=3".to_owned(), |cursor| format!("/keys?limit=3&cursor={cursor}"));
+        let path = cursor.map_or("/keys?limit=3".to_owned(), |cursor| {
+            format!("/keys?limit=3&cursor={cursor}")
+        });
         let page = client.get(&path).await.json();
         let rows = page["data"].as_array().unwrap();
         assert!(rows.len() <= 3);
-        seen.extend(rows.iter().map(|row| row["id"].as_str().unwrap().to_owned()));
+        seen.extend(
+            rows.iter()
+                .map(|row| row["id"].as_str().unwrap().to_owned()),
+        );
         pages += 1;
         host.clock().advance(Duration::from_millis(1));
         key(&client, 100 + pages).await;
-        cursor = page.get("next_cursor").map(|cursor| cursor.as_str().unwrap().to_owned());
+        cursor = page
+            .get("next_cursor")
+            .map(|cursor| cursor.as_str().unwrap().to_owned());
         if cursor.is_none() {
             break;
         }
     }
     assert_eq!(pages, 4);
     assert_eq!(seen.len(), 12, "no row twice");
-    assert_eq!(seen.into_iter().collect::<HashSet<_>>(), before, "and none left out");
+    assert_eq!(
+        seen.into_iter().collect::<HashSet<_>>(),
+        before,
+        "and none left out"
+    );
     host.stop().await;
 }
 
 async fn key(client: &Client, n: i32) -> String {
-    let made = client.post("/keys", &json!({ "name": format!("k{n}"), "scopes": ["read"] })).await;
+    let made = client
+        .post(
+            "/keys",
+            &json!({ "name": format!("k{n}"), "scopes": ["read"] }),
+        )
+        .await;
     made.json()["id"].as_str().unwrap().to_owned()
 }
 
 fn ids(page: &Value) -> HashSet<String> {
-    page["data"].as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect()
+    page["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["id"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -197,30 +290,53 @@ async fn a_cursor_is_good_for_its_own_list_only() {
     }
     let cursor_of = async |path: &str| {
         let page = client.get(path).await.json();
-        page["next_cursor"].as_str().unwrap_or_else(|| panic!("{path}: {page}")).to_owned()
+        page["next_cursor"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{path}: {page}"))
+            .to_owned()
     };
     let keys = cursor_of("/keys?limit=1").await;
     let runs = cursor_of("/agents/echo/runs?limit=1").await;
-    assert_eq!(client.get(&format!("/keys?limit=2&cursor={keys}")).await.status, 200, "the limit may change");
+    assert_eq!(
+        client
+            .get(&format!("/keys?limit=2&cursor={keys}"))
+            .await
+            .status,
+        200,
+        "the limit may change"
+    );
     let mut flipped = keys.clone().into_bytes();
     flipped[10] = if flipped[10] == b'A' { b'B' } else { b'A' };
     let refused = [
         (&client, format!("/keys?cursor={runs}")),
         (&client, format!("/agents?cursor={keys}")),
         (&client, format!("/agents/other/runs?cursor={runs}")),
-        (&client, format!("/agents/echo/runs?state=completed&cursor={runs}")),
+        (
+            &client,
+            format!("/agents/echo/runs?state=completed&cursor={runs}"),
+        ),
         (&client, format!("/agents/echo/versions?cursor={runs}")),
-        (&client, format!("/keys?cursor={}", String::from_utf8(flipped).unwrap())),
+        (
+            &client,
+            format!("/keys?cursor={}", String::from_utf8(flipped).unwrap()),
+        ),
         (&client, format!("/keys?cursor={}", &keys[..keys.len() - 4])),
         (&client, format!("/keys?cursor={keys}AAAA")),
         (&client, "/keys?cursor=".to_owned()),
         (&foreign, format!("/keys?cursor={keys}")),
     ];
     for (client, path) in refused {
-        assert_eq!(client.get(&path).await.refusal(), (400, "invalid_cursor".to_owned()), "{path}");
+        assert_eq!(
+            client.get(&path).await.refusal(),
+            (400, "invalid_cursor".to_owned()),
+            "{path}"
+        );
     }
     let elsewhere = host.join().await;
-    let there = client.at(&elsewhere.url()).get(&format!("/keys?cursor={keys}")).await;
+    let there = client
+        .at(&elsewhere.url())
+        .get(&format!("/keys?cursor={keys}"))
+        .await;
     assert_eq!(there.status, 200, "a cursor is good on every node");
     elsewhere.stop().await;
     host.stop().await;

@@ -1,11 +1,14 @@
 //! All tests that cross a room's border, in one binary.
 
+mod billing;
 mod database;
 mod events;
 mod guests;
 mod http;
 mod idempotency;
 mod identity;
+mod knowledge;
+mod models;
 mod operations;
 mod postgres;
 mod recovery;

@@ -25,25 +25,38 @@ impl Pair {
         events.next_of("text").await;
         let run = events.run();
         let client = client.at(&second.url());
-        Self { first, second, client, run }
+        Self {
+            first,
+            second,
+            client,
+            run,
+        }
     }
 
     /// As if the first host had said nothing for a minute.
     async fn first_dies(&self) {
-        sqlx::query("update nodes set heartbeat_at = heartbeat_at - interval '1 minute' where id = $1")
-            .bind(self.first.host().app.runs.node().0)
-            .execute(self.second.db())
-            .await
-            .unwrap();
+        sqlx::query(
+            "update nodes set heartbeat_at = heartbeat_at - interval '1 minute' where id = $1",
+        )
+        .bind(self.first.host().app.runs.node().0)
+        .execute(self.second.db())
+        .await
+        .unwrap();
     }
 
     /// The first host, which was only slow, goes on: its guest ends and the host writes what it can.
     async fn first_wakes(&self) {
         let registry = self.first.host().app.runs.registry();
         for live in registry.all() {
-            live.stop(bulkhead::runs::log::StopCause::Shutdown, self.first.clock().now());
+            live.stop(
+                bulkhead::runs::log::StopCause::Shutdown,
+                self.first.clock().now(),
+            );
         }
-        eventually("the first host is done with the run", async || registry.is_empty()).await;
+        eventually("the first host is done with the run", async || {
+            registry.is_empty()
+        })
+        .await;
     }
 
     /// Everything that is written of the run.
@@ -81,10 +94,22 @@ async fn a_run_whose_host_died_is_ended_once() {
     assert_eq!(written["run"]["term"], 2);
     assert_eq!(written["usage"].as_array().unwrap().len(), 1);
     pair.second.run_jobs().await;
-    assert_eq!(pair.written().await, written, "a second round finds nothing to do");
+    assert_eq!(
+        pair.written().await,
+        written,
+        "a second round finds nothing to do"
+    );
     pair.first_wakes().await;
-    assert_eq!(pair.written().await, written, "an older term writes nothing");
-    assert_eq!(pair.client.cancel("sleep", &pair.run).await.status, 200, "the end stands");
+    assert_eq!(
+        pair.written().await,
+        written,
+        "an older term writes nothing"
+    );
+    assert_eq!(
+        pair.client.cancel("sleep", &pair.run).await.status,
+        200,
+        "the end stands"
+    );
     pair.second.stop().await;
     pair.first.stop().await;
 }
@@ -94,12 +119,21 @@ async fn a_cancel_outlives_the_host_that_should_have_seen_it() {
     expect_fencing();
     let pair = Pair::new().await;
     let asked = pair.client.cancel("sleep", &pair.run).await;
-    assert_eq!((asked.status.as_u16(), asked.json()["state"].clone()), (202, json!("running")));
+    assert_eq!(
+        (asked.status.as_u16(), asked.json()["state"].clone()),
+        (202, json!("running"))
+    );
     pair.first_dies().await;
     pair.second.run_jobs().await;
     let view = pair.client.show("sleep", &pair.run).await;
-    assert_eq!((&view["state"], &view["stop_reason"]), (&json!("cancelled"), &json!("cancelled")));
-    assert_eq!(view["receipt"]["requested_at"], asked.json()["cancel_requested_at"]);
+    assert_eq!(
+        (&view["state"], &view["stop_reason"]),
+        (&json!("cancelled"), &json!("cancelled"))
+    );
+    assert_eq!(
+        view["receipt"]["requested_at"],
+        asked.json()["cancel_requested_at"]
+    );
     assert_eq!(view.get("fault"), None);
     assert_eq!(view["output"], "before");
     pair.first_wakes().await;
@@ -114,11 +148,17 @@ async fn runs_of_a_living_node_are_left_alone() {
     pair.second.run_jobs().await;
     pair.first.run_jobs().await;
     assert_eq!(pair.written().await, written);
-    assert_eq!(pair.client.show("sleep", &pair.run).await["state"], "running");
+    assert_eq!(
+        pair.client.show("sleep", &pair.run).await["state"],
+        "running"
+    );
 
     // Its own node hears of a cancel that only the database was told.
     assert_eq!(pair.client.cancel("sleep", &pair.run).await.status, 202);
-    assert_eq!(pair.client.show("sleep", &pair.run).await["state"], "running");
+    assert_eq!(
+        pair.client.show("sleep", &pair.run).await["state"],
+        "running"
+    );
     pair.first.run_jobs().await;
     let mut view = Value::Null;
     eventually("the run is cancelled", async || {
@@ -151,9 +191,16 @@ async fn a_node_ends_what_it_lost_itself() {
     let alive = client.stream("sleep", &json!({ "input": "60000" })).await;
     host.run_jobs().await;
     let view = client.show("sleep", &run).await;
-    assert_eq!((&view["stop_reason"], &view["output"]), (&json!("host_error"), &json!("beforeafter")));
+    assert_eq!(
+        (&view["stop_reason"], &view["output"]),
+        (&json!("host_error"), &json!("beforeafter"))
+    );
     let other = alive.run();
-    assert_eq!(client.show("sleep", &other).await["state"], "running", "what runs here is left alone");
+    assert_eq!(
+        client.show("sleep", &other).await["state"],
+        "running",
+        "what runs here is left alone"
+    );
     client.cancel("sleep", &other).await;
     assert_eq!(stop_reason(&alive.rest().await), "cancelled");
     host.stop().await;

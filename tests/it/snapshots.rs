@@ -28,14 +28,23 @@ fn the_error_codes() {
     for path in sources("host/src", "rs") {
         for part in read(&path).split("Code::new(").skip(1) {
             let mut words = part.split('"');
-            let (Some(""), Some(code), Some(status), Some(title)) =
-                (words.next().map(str::trim), words.next(), words.next(), words.next())
-            else {
+            let (Some(""), Some(code), Some(status), Some(title)) = (
+                words.next().map(str::trim),
+                words.next(),
+                words.next(),
+                words.next(),
+            ) else {
                 continue;
             };
-            let status: u16 = status.trim_matches(|c: char| !c.is_ascii_digit()).parse().expect("a status follows");
+            let status: u16 = status
+                .trim_matches(|c: char| !c.is_ascii_digit())
+                .parse()
+                .expect("a status follows");
             let before = codes.insert(code.to_owned(), (status, title.to_owned()));
-            assert_eq!(before, None, "`{code}` is made twice; the second is in {path}");
+            assert_eq!(
+                before, None,
+                "`{code}` is made twice; the second is in {path}"
+            );
         }
     }
     let mut list = String::new();

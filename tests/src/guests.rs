@@ -20,14 +20,22 @@ impl Guest {
     /// The component's bytes.
     pub fn bytes(&self) -> Vec<u8> {
         built();
-        read(&guest_target().join("wasm32-wasip2/guest/examples").join(format!("{}.wasm", self.name)))
+        read(
+            &guest_target()
+                .join("wasm32-wasip2/guest/examples")
+                .join(format!("{}.wasm", self.name)),
+        )
     }
 }
 
 /// A template's component, by its crate's name.
 pub fn template(name: &str) -> Vec<u8> {
     built();
-    read(&guest_target().join("wasm32-wasip2/guest").join(format!("{}.wasm", name.replace('-', "_"))))
+    read(
+        &guest_target()
+            .join("wasm32-wasip2/guest")
+            .join(format!("{}.wasm", name.replace('-', "_"))),
+    )
 }
 
 fn read(path: &Path) -> Vec<u8> {
@@ -47,7 +55,15 @@ fn build() {
     let build = |packages: &[&str]| {
         let output = Command::new(&cargo)
             .current_dir(&root)
-            .args(["build", "--quiet", "--locked", "--profile", "guest", "--target", "wasm32-wasip2"])
+            .args([
+                "build",
+                "--quiet",
+                "--locked",
+                "--profile",
+                "guest",
+                "--target",
+                "wasm32-wasip2",
+            ])
             .args(packages)
             .arg("--target-dir")
             .arg(&target)
@@ -57,7 +73,10 @@ fn build() {
             .output()
             .expect("cargo runs");
         let complaint = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "guests do not build (rustup target add wasm32-wasip2?):\n{complaint}");
+        assert!(
+            output.status.success(),
+            "guests do not build (rustup target add wasm32-wasip2?):\n{complaint}"
+        );
     };
     build(&["-p", "bulkhead-test-guests", "--examples"]);
     build(&["-p", "support", "-p", "chat", "--lib"]);

@@ -114,10 +114,11 @@ mod tests {
         meter.output(first, 100);
         meter.settle(first, Tokens::default());
         assert_eq!(meter.total(), counted);
-        let second = meter.begin(1);
-        meter.output(second, 1);
+        let also = meter.clone();
+        let second = also.begin(1);
+        also.output(second, 1);
         assert_eq!(
-            meter.clone().total(),
+            meter.total(),
             Tokens {
                 input: 8,
                 output: 4,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::ingest;
+use super::{Knowledge, ingest};
 
 /// What an operator may set under `knowledge`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -39,14 +39,19 @@ pub struct Config {
     pub hits_max: u32,
     /// The most bytes of passages one search hands to a guest.
     pub hits_bytes_max: usize,
-    /// Searches and chunkings at work at once on this node; more wait.
-    pub blocking_at_once: usize,
+    /// Searches at work at once on this node; more wait.
+    pub searches_at_once: usize,
+    /// Entries being cut at once on this node; more wait. Apart from searches: a hostile entry takes a second.
+    pub cuts_at_once: usize,
     /// The most indexes held open.
     pub open_indexes_max: u64,
     /// An index nobody searched for so long is closed.
     pub idle_seconds: u64,
     /// Memory of the writer of one index while it catches up; at least 15 MB.
     pub writer_memory_bytes: usize,
+    /// How long a search waits for another writer of its index before it is refused: there is one only where two
+    /// hosts share a data folder.
+    pub writer_wait_ms: u64,
     /// Tombstones of deleted entries are kept so long; an index that slept longer is rebuilt.
     pub tombstone_days: u32,
     /// Limits of reading a directory.
@@ -62,7 +67,7 @@ impl Default for Config {
             source_bytes_max: 1024,
             tags_max: 32,
             tag_bytes_max: 64,
-            section_chars_min: 300,
+            section_chars_min: 150,
             chunk_chars_min: 800,
             chunk_chars_max: 1200,
             query_bytes_max: 4096,
@@ -70,10 +75,12 @@ impl Default for Config {
             query_tags_max: 16,
             hits_max: 32,
             hits_bytes_max: 1 << 20,
-            blocking_at_once: 8,
+            searches_at_once: 8,
+            cuts_at_once: 2,
             open_indexes_max: 256,
             idle_seconds: 600,
             writer_memory_bytes: 15_000_000,
+            writer_wait_ms: 10_000,
             tombstone_days: 30,
             ingest: ingest::Limits::default(),
         }
@@ -89,9 +96,11 @@ impl Config {
             source_bytes_max: 128,
             tags_max: 4,
             tag_bytes_max: 16,
-            blocking_at_once: 2,
+            searches_at_once: 2,
+            cuts_at_once: 1,
             open_indexes_max: 4,
             idle_seconds: 5,
+            writer_wait_ms: 200,
             ingest: ingest::Limits::for_test(),
             ..Self::default()
         }
@@ -100,5 +109,11 @@ impl Config {
     /// The most bytes a JSON body with an entry can need: each byte of text may come escaped as `\n` or `\"`.
     pub fn body_bytes_max(&self) -> usize {
         self.entry_bytes_max * 2 + (64 << 10)
+    }
+}
+
+impl Knowledge {
+    pub fn config(&self) -> &Config {
+        &self.config
     }
 }

@@ -107,17 +107,21 @@ fn pairs_together(matches: &[Match]) -> usize {
 /// The span with the most of the question in it, widened to whole words up to `SNIPPET_BYTES`.
 fn snippet(text: &str, matches: &[Match]) -> (usize, usize) {
     let mut best = (0, 0, 0);
-    for (place, first) in matches.iter().enumerate() {
-        let within = matches[place..]
-            .iter()
-            .take_while(|m| m.end - first.start <= SPAN_BYTES);
-        let count = stems(within.clone()).len();
+    // One pass: a span moves along the matches and knows how often each stem is in it.
+    let mut within: Vec<usize> = Vec::new();
+    let (mut from, mut count) = (0, 0);
+    for last in matches {
+        within.resize(within.len().max(last.stem + 1), 0);
+        count += usize::from(within[last.stem] == 0);
+        within[last.stem] += 1;
+        while last.end - matches[from].start > SPAN_BYTES {
+            let left = matches[from].stem;
+            within[left] -= 1;
+            count -= usize::from(within[left] == 0);
+            from += 1;
+        }
         if count > best.0 {
-            best = (
-                count,
-                first.start,
-                within.last().map_or(first.end, |m| m.end),
-            );
+            best = (count, matches[from].start, last.end);
         }
     }
     let (_, first, last) = best;

@@ -172,7 +172,7 @@ impl Knowledge {
         question: &Question,
         query: &Query,
     ) -> Result<Result<Ranking, tantivy::TantivyError>> {
-        let permit = Arc::clone(&self.blocking)
+        let permit = Arc::clone(&self.searching)
             .acquire_owned()
             .await
             .map_err(Error::internal)?;

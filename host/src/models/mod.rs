@@ -5,7 +5,9 @@
 pub mod chat;
 pub mod config;
 pub mod connections;
+mod convert;
 pub mod generate;
+pub mod guest;
 pub mod http;
 mod offline;
 mod openai;
@@ -41,36 +43,31 @@ pub struct Models {
     config: Config,
 }
 
-/// What the room is made of.
-#[derive(Debug)]
-pub struct Parts {
-    pub db: PgPool,
-    pub clock: Clock,
-    pub ids: Ids,
-    pub cursors: Cursors,
-    pub seal: Seal,
-    pub egress: Egress,
-    pub tasks: Tasks,
-    pub config: Config,
-}
-
 impl Models {
-    pub fn new(parts: Parts) -> Self {
-        let openai = openai::OpenAi::new(
-            parts.egress,
-            parts.clock.clone(),
-            parts.ids.random().clone(),
-            parts.config.clone(),
-        );
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the handle's fields are its dependencies"
+    )]
+    pub fn new(
+        db: PgPool,
+        clock: Clock,
+        ids: Ids,
+        cursors: Cursors,
+        seal: Seal,
+        egress: Egress,
+        tasks: Tasks,
+        config: Config,
+    ) -> Self {
+        let random = ids.random().clone();
         Self {
-            db: parts.db,
-            clock: parts.clock,
-            ids: parts.ids,
-            cursors: parts.cursors,
-            seal: parts.seal,
-            tasks: parts.tasks,
-            openai,
-            config: parts.config,
+            openai: openai::OpenAi::new(egress, clock.clone(), random, config.clone()),
+            db,
+            clock,
+            ids,
+            cursors,
+            seal,
+            tasks,
+            config,
         }
     }
 }

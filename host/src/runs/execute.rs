@@ -33,9 +33,21 @@ pub struct Work {
 }
 
 impl Work {
-    pub fn new(row: NewRow, resolved: Resolved, messages: Vec<Message>, record: Arc<Record>) -> Self {
+    pub fn new(
+        row: NewRow,
+        resolved: Resolved,
+        messages: Vec<Message>,
+        record: Arc<Record>,
+    ) -> Self {
         let meter = Meter::new(row.created_at);
-        Self { row, resolved, messages, record, meter, tokens: billing::Meter::default() }
+        Self {
+            row,
+            resolved,
+            messages,
+            record,
+            meter,
+            tokens: billing::Meter::default(),
+        }
     }
 }
 
@@ -69,12 +81,18 @@ impl Runs {
     }
 
     async fn run_to_end(&self, work: &Work, admitted: Admitted) -> (Ended, Option<Log>) {
-        let _place = match self.unless_stopped(work, "queued", self.place(work, admitted)).await {
+        let _place = match self
+            .unless_stopped(work, "queued", self.place(work, admitted))
+            .await
+        {
             Ok(Ok(place)) => place,
             Ok(Err(error)) => return (Ended::Lost(error), None),
             Err(stopped) => return (Ended::Stopped(stopped), None),
         };
-        let load = self.inner.imports.pre(&self.inner.agents, work.resolved.digest);
+        let load = self
+            .inner
+            .imports
+            .pre(&self.inner.agents, work.resolved.digest);
         let pre = match self.unless_stopped(work, "compiling", load).await {
             Ok(Ok(pre)) => pre,
             Ok(Err(error)) => return (Ended::Lost(error), None),
@@ -85,7 +103,10 @@ impl Runs {
         let sandbox = self.inner.sandbox.clone();
         let tenant = work.row.org.0.as_u128();
         let call = invoke::run(sandbox, pre, guest, turn(work), self.wall(work));
-        let mut running = self.inner.scheduler.spawn(tenant, Arc::clone(&work.meter), call);
+        let mut running = self
+            .inner
+            .scheduler
+            .spawn(tenant, Arc::clone(&work.meter), call);
         let ended = tokio::select! {
             biased;
             stopping = self.stopping(work) => {
@@ -112,7 +133,12 @@ impl Runs {
                 let place = queued.place().await?;
                 let (key, live) = (work.record.key, Arc::clone(&work.record.live));
                 let change = Change::Running { key, live };
-                self.inner.writer.push(key.run.0.as_u128(), change).await?.wait().await?;
+                self.inner
+                    .writer
+                    .push(key.run.0.as_u128(), change)
+                    .await?
+                    .wait()
+                    .await?;
                 Ok(place)
             }
         }
@@ -152,7 +178,12 @@ impl Runs {
         }
     }
 
-    fn stopped(&self, stopping: Stopping, observed_at: OffsetDateTime, place: &'static str) -> Stopped {
+    fn stopped(
+        &self,
+        stopping: Stopping,
+        observed_at: OffsetDateTime,
+        place: &'static str,
+    ) -> Stopped {
         Stopped {
             cause: stopping.cause,
             requested_at: stopping.requested_at,
@@ -164,7 +195,9 @@ impl Runs {
 
     /// What is left of the run's time.
     fn wall(&self, work: &Work) -> Duration {
-        (work.row.deadline_at - self.inner.clock.now()).try_into().unwrap_or(Duration::ZERO)
+        (work.row.deadline_at - self.inner.clock.now())
+            .try_into()
+            .unwrap_or(Duration::ZERO)
     }
 }
 

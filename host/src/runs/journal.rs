@@ -41,29 +41,53 @@ pub struct Diverged {
 
 impl RunJournal {
     pub fn new(record: Arc<Record>, meter: Arc<Meter>, recorded: VecDeque<Recorded>) -> Self {
-        Self { record, meter, recorded, next: 1 }
+        Self {
+            record,
+            meter,
+            recorded,
+            next: 1,
+        }
     }
 }
 
 impl Journal for RunJournal {
-    fn begin<'a>(&'a mut self, kind: &'static str, request: Value) -> BoxFuture<'a, wasmtime::Result<Begun>> {
+    fn begin<'a>(
+        &'a mut self,
+        kind: &'static str,
+        request: Value,
+    ) -> BoxFuture<'a, wasmtime::Result<Begun>> {
         Box::pin(async move {
             let seq = self.next;
             self.next += 1;
             if let Some(step) = self.recorded.pop_front() {
                 if step.kind != kind || step.request_digest != digest(kind, &request) {
                     let recorded = step.kind;
-                    return Err(wasmtime::Error::new(Diverged { seq, recorded, asked: kind }));
+                    return Err(wasmtime::Error::new(Diverged {
+                        seq,
+                        recorded,
+                        asked: kind,
+                    }));
                 }
                 self.meter.advance_to(step.ended_at);
                 return Ok(Begun::Recorded(step.response));
             }
             let (fuel_before, started_at) = (self.meter.fuel(), self.record.now());
-            Ok(Begun::Live(Ticket { seq, kind, request, fuel_before, started_at }))
+            Ok(Begun::Live(Ticket {
+                seq,
+                kind,
+                request,
+                fuel_before,
+                started_at,
+            }))
         })
     }
 
-    fn end<'a>(&'a mut self, ticket: Ticket, response: Value, ok: bool) -> BoxFuture<'a, wasmtime::Result<()>> {
+    fn end<'a>(
+        &'a mut self,
+        ticket: Ticket,
+        response: Value,
+        ok: bool,
+    ) -> BoxFuture<'a, wasmtime::Result<()>> {
         Box::pin(async move {
             let ended_at = self.record.now();
             let step = Step {

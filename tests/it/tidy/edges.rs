@@ -13,10 +13,15 @@ const ROOMS: [(&str, &[&str]); 6] = [
     ("agents", &["identity", "billing"]),
     ("models", &["identity", "billing"]),
     ("knowledge", &["identity", "billing"]),
-    ("runs", &["identity", "billing", "agents", "models", "knowledge"]),
+    (
+        "runs",
+        &["identity", "billing", "agents", "models", "knowledge"],
+    ),
 ];
 /// Assembly: the only files that list all capabilities.
-const ASSEMBLY: [&str; 8] = ["main", "lib", "app", "server", "worker", "host", "config", "cli"];
+const ASSEMBLY: [&str; 8] = [
+    "main", "lib", "app", "server", "worker", "host", "config", "cli",
+];
 
 #[test]
 fn rooms_import_what_the_table_allows() {
@@ -31,7 +36,10 @@ fn rooms_import_what_the_table_allows() {
             allowed.extend(GROUND);
             allowed.extend(*others);
         } else {
-            assert!(["kit", "sandbox", "postgres"].contains(&room.as_str()), "{path}: a room nobody knows");
+            assert!(
+                ["kit", "sandbox", "postgres"].contains(&room.as_str()),
+                "{path}: a room nobody knows"
+            );
         }
         for target in imports(&code(&path)) {
             // `id!` is exported at the root; it is the kit's.
@@ -47,19 +55,27 @@ fn rooms_import_what_the_table_allows() {
 fn the_scanner_sees_every_form_of_import() {
     let text = "use crate::{\n  agents,\n  models::{self, chat},\n  runs as r,\n};\nfn f() { crate::billing::g(); $crate::kit::x() }\nuse crate::knowledge as k;";
     let seen: Vec<String> = imports(text).into_iter().collect();
-    assert_eq!(seen, ["agents", "billing", "kit", "knowledge", "models", "runs"]);
+    assert_eq!(
+        seen,
+        ["agents", "billing", "kit", "knowledge", "models", "runs"]
+    );
     assert_eq!(room_of("host/src/runs/log/event.rs"), "runs");
     assert_eq!(room_of("host/src/app.rs"), "app");
 }
 
 #[test]
 fn the_contract_is_generated_in_one_place() {
-    let places: Vec<String> =
-        sources("host/src", "rs").into_iter().filter(|path| code(path).contains("bindgen!")).collect();
+    let places: Vec<String> = sources("host/src", "rs")
+        .into_iter()
+        .filter(|path| code(path).contains("bindgen!"))
+        .collect();
     assert_eq!(places, ["host/src/sandbox/bindings.rs"]);
     let mut rooms: BTreeMap<&str, &[&str]> = ROOMS.into_iter().collect();
     rooms.retain(|room, _| sources(&format!("host/src/{room}"), "rs").is_empty());
-    assert!(rooms.is_empty(), "rooms of the table that are not there: {rooms:?}");
+    assert!(
+        rooms.is_empty(),
+        "rooms of the table that are not there: {rooms:?}"
+    );
 }
 
 fn room_of(path: &str) -> String {
@@ -70,7 +86,9 @@ fn room_of(path: &str) -> String {
 /// The first names after `crate::`.
 fn imports(text: &str) -> BTreeSet<String> {
     let name = |text: &str| {
-        let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+        let end = text
+            .find(|c: char| !c.is_alphanumeric() && c != '_')
+            .unwrap_or(text.len());
         text[..end].to_owned()
     };
     let mut found = BTreeSet::new();

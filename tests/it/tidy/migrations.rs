@@ -14,7 +14,10 @@ fn migrations_are_numbered_and_explain_themselves() {
         if !text.starts_with("-- ") {
             found.push(format!("{name} does not say what it is"));
         }
-        for line in text.lines().filter_map(|line| line.trim().strip_prefix("-- ")) {
+        for line in text
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("-- "))
+        {
             if line.starts_with(|c: char| c.is_uppercase()) {
                 found.push(format!("{name}: comments are lower-case prose: {line}"));
             }
@@ -28,11 +31,21 @@ fn every_constraint_has_a_name() {
     let mut found = Vec::new();
     for path in sources("host/migrations", "sql") {
         for statement in statements(&path) {
-            let Some((_, body)) = statement.strip_prefix("create table ").and_then(|rest| rest.split_once('(')) else {
+            let Some((_, body)) = statement
+                .strip_prefix("create table ")
+                .and_then(|rest| rest.split_once('('))
+            else {
                 continue;
             };
             for item in items(body) {
-                let binds = [" primary key", " unique", " check", " references ", "foreign key", "exclude"];
+                let binds = [
+                    " primary key",
+                    " unique",
+                    " check",
+                    " references ",
+                    "foreign key",
+                    "exclude",
+                ];
                 let is_bound = binds.iter().any(|word| item.contains(word));
                 if is_bound && !item.starts_with("constraint ") {
                     found.push(format!("{path}: {item}"));
@@ -40,7 +53,10 @@ fn every_constraint_has_a_name() {
             }
         }
     }
-    none("a constraint without a name cannot be told from another", &found);
+    none(
+        "a constraint without a name cannot be told from another",
+        &found,
+    );
 }
 
 #[test]
@@ -58,20 +74,36 @@ fn migrations_only_add() {
             }
         }
     }
-    none("the host before this one is still running while a migration does this", &found);
+    none(
+        "the host before this one is still running while a migration does this",
+        &found,
+    );
 }
 
 #[test]
 fn the_scanner_sees_what_it_should() {
     let body = "id uuid not null,\n constraint a check (x in (1, 2)),\n b int references c (d)\n)";
-    assert_eq!(items(body), ["id uuid not null", "constraint a check (x in (1, 2))", "b int references c (d)"]);
+    assert_eq!(
+        items(body),
+        [
+            "id uuid not null",
+            "constraint a check (x in (1, 2))",
+            "b int references c (d)"
+        ]
+    );
 }
 
 /// Statements without comments, in one line each.
 fn statements(path: &str) -> Vec<String> {
     let text = read(path);
-    let code: Vec<&str> = text.lines().map(|line| line.split("--").next().unwrap_or(line).trim()).collect();
-    code.join(" ").split(';').map(|statement| statement.trim().to_lowercase()).collect()
+    let code: Vec<&str> = text
+        .lines()
+        .map(|line| line.split("--").next().unwrap_or(line).trim())
+        .collect();
+    code.join(" ")
+        .split(';')
+        .map(|statement| statement.trim().to_lowercase())
+        .collect()
 }
 
 /// The parts of a table's body between its outermost commas.
@@ -92,5 +124,8 @@ fn items(body: &str) -> Vec<String> {
             None => {}
         }
     }
-    items.into_iter().map(|item| item.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    items
+        .into_iter()
+        .map(|item| item.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect()
 }

@@ -9,7 +9,14 @@ mod pages;
 use std::path::{Path, PathBuf};
 
 /// The workspace's own folders with Rust in them.
-const RUST: [&str; 6] = ["host", "guest-sdk", "templates", "tests/src", "tests/it", "tests/guests"];
+const RUST: [&str; 6] = [
+    "host",
+    "guest-sdk",
+    "templates",
+    "tests/src",
+    "tests/it",
+    "tests/guests",
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -25,7 +32,10 @@ pub(crate) fn sources(folder: &str, ending: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(root().join(&folder)).into_iter().flatten() {
+        for entry in std::fs::read_dir(root().join(&folder))
+            .into_iter()
+            .flatten()
+        {
             let entry = entry.unwrap();
             let path = format!("{folder}/{}", entry.file_name().to_str().unwrap());
             let is_folder = entry.file_type().unwrap().is_dir();
@@ -42,8 +52,15 @@ pub(crate) fn sources(folder: &str, ending: &str) -> Vec<String> {
 
 /// Every Rust file of the workspace.
 fn rust() -> Vec<String> {
-    let found: Vec<String> = RUST.iter().flat_map(|folder| sources(folder, "rs")).collect();
-    assert!(found.len() > 150, "the files are not where this test looks: {}", found.len());
+    let found: Vec<String> = RUST
+        .iter()
+        .flat_map(|folder| sources(folder, "rs"))
+        .collect();
+    assert!(
+        found.len() > 150,
+        "the files are not where this test looks: {}",
+        found.len()
+    );
     found
 }
 

@@ -12,15 +12,29 @@ fn every_metric_is_in_the_operator_s_page() {
         let text = code(&path);
         for kind in ["counter!(", "histogram!(", "gauge!("] {
             for part in text.split(kind).skip(1) {
-                let name = part.trim_start().strip_prefix('"').and_then(|part| part.split('"').next());
-                made.insert(name.unwrap_or_else(|| panic!("{path}: a metric is named where it is counted")).to_owned());
+                let name = part
+                    .trim_start()
+                    .strip_prefix('"')
+                    .and_then(|part| part.split('"').next());
+                made.insert(
+                    name.unwrap_or_else(|| panic!("{path}: a metric is named where it is counted"))
+                        .to_owned(),
+                );
             }
         }
     }
-    let listed = page.split('`').filter(|word| word.starts_with("bulkhead_") && !word.contains(' '));
+    let listed = page
+        .split('`')
+        .filter(|word| word.starts_with("bulkhead_") && !word.contains(' '));
     let listed: BTreeSet<String> = listed.map(str::to_owned).collect();
-    assert!(made.iter().all(|name| name.starts_with("bulkhead_")), "{made:?}");
-    assert_eq!(made, listed, "the metrics of the host, and those of docs/operating.md");
+    assert!(
+        made.iter().all(|name| name.starts_with("bulkhead_")),
+        "{made:?}"
+    );
+    assert_eq!(
+        made, listed,
+        "the metrics of the host, and those of docs/operating.md"
+    );
 }
 
 #[test]
@@ -29,7 +43,11 @@ fn every_error_code_is_in_its_page() {
     let mut found = Vec::new();
     for path in sources("host/src", "rs") {
         for part in code(&path).split("Code::new(").skip(1) {
-            let Some(name) = part.trim_start().strip_prefix('"').and_then(|part| part.split('"').next()) else {
+            let Some(name) = part
+                .trim_start()
+                .strip_prefix('"')
+                .and_then(|part| part.split('"').next())
+            else {
                 continue;
             };
             if !page.contains(&format!("`{name}`")) {
@@ -43,7 +61,9 @@ fn every_error_code_is_in_its_page() {
 #[test]
 fn every_promise_names_its_test() {
     let readme = read("README.md");
-    let rows = readme.lines().filter(|line| line.starts_with("| ") && line.ends_with(" |"));
+    let rows = readme
+        .lines()
+        .filter(|line| line.starts_with("| ") && line.ends_with(" |"));
     let mut found = Vec::new();
     let mut proofs = 0;
     for row in rows {
@@ -51,10 +71,14 @@ fn every_promise_names_its_test() {
             proofs += 1;
             let (module, function) = test.rsplit_once("::").unwrap();
             let module = module.replace("::", "/");
-            let places = [format!("tests/it/{module}.rs"), format!("tests/it/{module}/mod.rs")];
+            let places = [
+                format!("tests/it/{module}.rs"),
+                format!("tests/it/{module}/mod.rs"),
+            ];
             let all = sources("tests/it", "rs");
-            let is_there =
-                all.iter().any(|path| places.contains(path) && read(path).contains(&format!("fn {function}(")));
+            let is_there = all.iter().any(|path| {
+                places.contains(path) && read(path).contains(&format!("fn {function}("))
+            });
             if !is_there {
                 found.push(test.to_owned());
             }
@@ -74,7 +98,11 @@ fn links_between_pages_lead_somewhere() {
         .collect();
     let mut found = Vec::new();
     for page in &pages {
-        for link in read(page).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        for link in read(page)
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
             if link.contains("://") || link.starts_with('#') {
                 continue;
             }

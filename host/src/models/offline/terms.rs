@@ -33,7 +33,7 @@ const ALIKE: &[&[&str]] = &[
     &["delete", "remove", "drop", "erase", "forget", "revoke"],
     &["make", "create", "add", "new", "build"],
     &["start", "launch", "begin", "boot"],
-    &["change", "edit", "update", "modify", "replace", "set"],
+    &["change", "edit", "update", "modify", "replace"],
     &["show", "list", "see", "view", "display", "print"],
     &["limit", "maximum", "max", "most", "cap", "bound", "quota"],
     &["install", "setup", "deploy", "ship", "publish", "upload"],
