@@ -1,4 +1,5 @@
 //! All tests that cross a room's border, in one binary.
 
 mod database;
+mod knowledge;
 mod postgres;
