@@ -2,5 +2,6 @@
 
 mod billing;
 mod database;
+mod knowledge;
 mod models;
 mod postgres;
