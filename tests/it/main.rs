@@ -2,6 +2,8 @@
 
 mod billing;
 mod database;
+mod guests;
 mod knowledge;
 mod models;
 mod postgres;
+mod runs;

@@ -278,3 +278,20 @@ impl Recorded {
 fn told(error: GenerateError) -> wasmtime::Result<wit::Error> {
     wit::Error::try_from(error).map_err(wasmtime::Error::from)
 }
+
+/// The tokens of a recorded generation, as its step's response states them: for runs that are ended from their
+/// journal alone. A generation without a count is zero.
+pub fn recorded_tokens(response: &str) -> Tokens {
+    let Ok(Answer::Ok(recorded)) = serde_json::from_str(response) else {
+        return Tokens::default();
+    };
+    let finish = recorded.chunks.iter().find_map(|chunk| match chunk {
+        wit::Chunk::Finish(finish) => Some(finish.usage),
+        _ => None,
+    });
+    finish.map_or_else(Tokens::default, |usage| Tokens {
+        input: usage.input_tokens,
+        output: usage.output_tokens,
+        estimated: usage.estimated,
+    })
+}
