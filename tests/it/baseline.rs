@@ -16,7 +16,10 @@ struct Open {
 
 fn open() -> Open {
     let count = |path: &str| std::fs::read_dir(path).map_or(0, |entries| entries.count());
-    Open { files: count("/proc/self/fd"), threads: count("/proc/self/task") }
+    Open {
+        files: count("/proc/self/fd"),
+        threads: count("/proc/self/task"),
+    }
 }
 
 /// Runs `inside` alone in a fresh process of this binary.
@@ -28,14 +31,19 @@ fn a_stopped_host_leaves_nothing_open() {
         .env("BULKHEAD_BASELINE", "alone")
         .output()
         .expect("the test binary runs");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     assert!(said.contains("back at the baseline"), "{said}");
 }
 
 /// Meaningful only alone: beside other tests it does nothing.
 #[test]
-#[expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a message from the parent test, and to it")]
+#[expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a message from the parent test, and to it"
+)]
 fn inside() {
     if std::env::var("BULKHEAD_BASELINE").is_err() {
         return;
@@ -52,7 +60,10 @@ fn inside() {
 }
 
 fn round() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     runtime.block_on(async {
         let host = TestHost::start().await;
         let client = host.client("acme").await;
