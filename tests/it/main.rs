@@ -1,5 +1,6 @@
 //! All tests that cross a room's border, in one binary.
 
+mod baseline;
 mod billing;
 mod database;
 mod events;
@@ -13,5 +14,7 @@ mod operations;
 mod postgres;
 mod recovery;
 mod runs;
+mod secrets;
 mod snapshots;
+mod support;
 mod tidy;

@@ -75,6 +75,9 @@ impl Agents {
             Some(Err(Fault::Trap(what))) => {
                 Err(DESCRIBE_FAILED.because(format!("`describe` trapped: {what}.")))
             }
+            Some(Err(Fault::Full)) => Err(Error::unavailable(
+                "Every slot of the engine is taken; upload again.",
+            )),
             Some(Err(Fault::Host(error))) => Err(Error::internal(error)),
             None => Err(Error::internal("describing a component panicked")),
         }

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequestParts, RawPathParams};
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -96,21 +96,34 @@ macro_rules! scoped {
 
 scoped!(Read Run Deploy Admin);
 
+impl Identity {
+    /// Proves the key that a request's headers carry.
+    pub async fn prove(&self, headers: &HeaderMap) -> Result<Caller> {
+        let token = headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.strip_prefix("Bearer "))
+            .ok_or_else(|| {
+                MISSING_KEY.because("Send the API key as `authorization: Bearer bh_…`.")
+            })?;
+        self.authenticate(token.trim()).await
+    }
+}
+
 async fn authenticate<S>(parts: &mut Parts, state: &S, scope: Scope) -> Result<Caller>
 where
     S: Send + Sync,
     Identity: FromRef<S>,
 {
-    let token = parts
-        .headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer "))
-        .ok_or_else(|| MISSING_KEY.because("Send the API key as `authorization: Bearer bh_…`."))?;
-    let caller = Identity::from_ref(state).authenticate(token.trim()).await?;
+    let caller = Identity::from_ref(state).prove(&parts.headers).await?;
+    // What is not text, or no text PostgreSQL can hold, names nothing.
+    let nothing = || Error::not_found("thing");
     let path = RawPathParams::from_request_parts(parts, state)
         .await
-        .map_err(Error::internal)?;
+        .map_err(|rejection| nothing().caused_by(rejection))?;
+    if path.iter().any(|(_, value)| value.contains('\0')) {
+        return Err(nothing());
+    }
     let org = path
         .iter()
         .find(|(name, _)| *name == "org")

@@ -15,7 +15,7 @@ use sqlx::PgPool;
 
 use crate::id;
 use crate::kit::http::page::Cursors;
-use crate::kit::{Clock, Ids};
+use crate::kit::{Base, Clock, Ids};
 
 pub use caller::{Admin, Caller, Deploy, Read, Run, Scope};
 pub use keys::{Key, NewKey};
@@ -38,16 +38,16 @@ pub struct Identity {
 }
 
 impl Identity {
-    pub fn new(db: PgPool, clock: Clock, ids: Ids, cursors: Cursors) -> Self {
+    pub fn new(base: &Base) -> Self {
         let callers = Cache::builder()
             .max_capacity(CACHED_MAX)
             .time_to_live(CACHED_FOR)
             .build();
         Self {
-            db,
-            clock,
-            ids,
-            cursors,
+            db: base.db.clone(),
+            clock: base.clock.clone(),
+            ids: base.ids.clone(),
+            cursors: base.cursors.clone(),
             callers,
         }
     }

@@ -18,7 +18,10 @@ use crate::kit::{Error, Result, clock};
 use crate::sandbox::bindings::bulkhead::agent::types;
 use crate::sandbox::host::IN_GUEST;
 use crate::sandbox::wasi::Log;
-use crate::sandbox::{Fault, Host, Limits, Meter, invoke};
+use crate::sandbox::{AgentPre, Fault, Host, Limits, Meter, invoke};
+
+/// How long a run waits before it asks a full engine again.
+const FULL_PAUSE: Duration = Duration::from_millis(20);
 
 /// A run to execute.
 #[derive(Debug)]
@@ -98,8 +101,24 @@ impl Runs {
             Ok(Err(error)) => return (Ended::Lost(error), None),
             Err(stopped) => return (Ended::Stopped(stopped), None),
         };
-        let guest = self.guest(work);
-        let log = guest.host.log().clone();
+        loop {
+            let guest = self.guest(work);
+            let log = guest.host.log().clone();
+            match self.call(work, pre.clone(), guest).await {
+                // Another tenant's guests hold what this one needs beyond its slot: memories, tables.
+                Ended::Faulted(Fault::Full) => {
+                    let pause = tokio::time::sleep(FULL_PAUSE);
+                    if let Err(stopped) = self.unless_stopped(work, "queued", pause).await {
+                        return (Ended::Stopped(stopped), None);
+                    }
+                }
+                ended => return (ended, Some(log)),
+            }
+        }
+    }
+
+    /// One guest, from its slot to its end.
+    async fn call(&self, work: &Work, pre: AgentPre<Guest>, guest: Guest) -> Ended {
         let sandbox = self.inner.sandbox.clone();
         let tenant = work.row.org.0.as_u128();
         let call = invoke::run(sandbox, pre, guest, turn(work), self.wall(work));
@@ -107,7 +126,7 @@ impl Runs {
             .inner
             .scheduler
             .spawn(tenant, Arc::clone(&work.meter), call);
-        let ended = tokio::select! {
+        tokio::select! {
             biased;
             stopping = self.stopping(work) => {
                 let observed_at = self.inner.clock.now();
@@ -121,8 +140,7 @@ impl Runs {
                 Some(Err(fault)) => Ended::Faulted(fault),
                 None => Ended::Lost(Error::internal("the guest's future panicked")),
             }
-        };
-        (ended, Some(log))
+        }
     }
 
     /// The place the run was admitted with, or the one it waits for.

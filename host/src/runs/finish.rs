@@ -146,7 +146,7 @@ fn verdict(ended: &Ended) -> Verdict {
             Verdict::failed(limit_reason(*limit), Blame::Limit, &limit.to_string())
         }
         Ended::Faulted(Fault::Trap(what)) => Verdict::failed("trap", Blame::Guest, what),
-        Ended::Faulted(Fault::Host(_)) | Ended::Lost(_) => {
+        Ended::Faulted(Fault::Host(_) | Fault::Full) | Ended::Lost(_) => {
             Verdict::host("the host failed; its log has the cause")
         }
         Ended::Stopped(stopped) => match stopped.cause {

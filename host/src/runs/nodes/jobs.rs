@@ -4,15 +4,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::log::change::End;
-use super::log::event::Done;
-use super::log::record::Key;
-use super::log::{Change, Event, Live, StopCause, last_event, output_so_far};
-use super::view::{Receipt, Usage};
-use super::{Runs, store};
+use super::store;
 use crate::kit::Result;
 use crate::kit::jobs::Job;
 use crate::models::guest::recorded_tokens;
+use crate::runs::log::change::End;
+use crate::runs::log::event::Done;
+use crate::runs::log::record::Key;
+use crate::runs::log::{Change, Event, Live, StopCause, last_event, output_so_far};
+use crate::runs::store::usage_record;
+use crate::runs::view::{Receipt, Usage};
+use crate::runs::{RunId, Runs};
 
 const HEARTBEAT: Duration = Duration::from_secs(5);
 const CANCEL_POLL: Duration = Duration::from_millis(500);
@@ -61,10 +63,12 @@ impl Runs {
     /// Ends the runs of nodes that are dead.
     pub async fn recover(&self) -> Result<()> {
         let dead_after = i64::try_from(self.inner.config.dead_after_ms).unwrap_or(i64::MAX);
+        let lost = self.lost().await?;
         loop {
             let mut tx = self.inner.db.begin().await?;
             let orphans =
-                store::claim_orphans(&mut tx, self.inner.node, dead_after, CLAIM_MAX).await?;
+                store::claim_orphans(&mut tx, (self.inner.node, &lost), dead_after, CLAIM_MAX)
+                    .await?;
             tx.commit().await?;
             for orphan in &orphans {
                 self.end_orphan(orphan).await?;
@@ -73,6 +77,14 @@ impl Runs {
                 return Ok(());
             }
         }
+    }
+
+    /// Runs of this node that nobody here runs: their end could not be written. A run is in the registry before it is
+    /// in the table, so that one which only begins is not among them.
+    async fn lost(&self) -> Result<Vec<RunId>> {
+        let mut open = store::open_runs_of(&self.inner.db, self.inner.node).await?;
+        open.retain(|run| self.inner.live.get(*run).is_none());
+        Ok(open)
     }
 
     async fn end_orphan(&self, orphan: &store::Orphan) -> Result<()> {
@@ -115,7 +127,7 @@ impl Runs {
             receipt: serde_json::to_string(&receipt)?,
             guest_log: None,
             last: done.store(seq, now)?,
-            usage: store::usage_record(&orphan.row, usage, now),
+            usage: usage_record(&orphan.row, usage, now),
         };
         let key = Key {
             org,
