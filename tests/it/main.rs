@@ -2,6 +2,7 @@
 
 mod billing;
 mod database;
+mod docs;
 mod guests;
 mod knowledge;
 mod models;
