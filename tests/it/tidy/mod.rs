@@ -4,7 +4,6 @@
 mod edges;
 mod files;
 mod migrations;
-mod pages;
 
 use std::path::{Path, PathBuf};
 

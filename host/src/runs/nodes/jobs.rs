@@ -63,8 +63,8 @@ impl Runs {
     /// Ends the runs of nodes that are dead.
     pub async fn recover(&self) -> Result<()> {
         let dead_after = i64::try_from(self.inner.config.dead_after_ms).unwrap_or(i64::MAX);
-        let lost = self.lost().await?;
         loop {
+            let lost = self.lost().await?;
             let mut tx = self.inner.db.begin().await?;
             let orphans =
                 store::claim_orphans(&mut tx, (self.inner.node, &lost), dead_after, CLAIM_MAX)
@@ -79,10 +79,10 @@ impl Runs {
         }
     }
 
-    /// Runs of this node that nobody here runs: their end could not be written. A run is in the registry before it is
-    /// in the table, so that one which only begins is not among them.
+    /// Runs this node owns and does not run: their end could not be written. Asked for in this order: a run is in
+    /// the registry before its row is in the table, and leaves it after its end is.
     async fn lost(&self) -> Result<Vec<RunId>> {
-        let mut open = store::open_runs_of(&self.inner.db, self.inner.node).await?;
+        let mut open = store::open_of(&self.inner.db, self.inner.node).await?;
         open.retain(|run| self.inner.live.get(*run).is_none());
         Ok(open)
     }
