@@ -163,7 +163,7 @@ async fn every_refusal_is_one_problem() {
         (
             client.request(Method::GET, "/keys?cursor=%ff"),
             400,
-            "invalid_request",
+            "invalid_cursor",
         ),
     ];
     for (request, status, code) in others {

@@ -12,7 +12,7 @@ mod openai;
 use bulkhead::billing::Meter;
 use bulkhead::identity::{Caller, Identity};
 use bulkhead::kit::egress::Egress;
-use bulkhead::kit::http::page::Cursors;
+use bulkhead::kit::http::Cursors;
 use bulkhead::kit::secret::Seal;
 use bulkhead::kit::{Base, Clock, Ids, OrgId, Random, Secret, Tasks, db};
 use bulkhead::models::chat::{Message, Part, Role};

@@ -84,7 +84,50 @@ async fn a_run_whose_host_died_is_ended_once() {
     pair.first_dies().await;
     pair.second.run_jobs().await;
     let view = pair.client.show("sleep", &pair.run).await;
-    insta::assert_json_snapshot!(masked(view), @"");
+    insta::assert_json_snapshot!(masked(view), @r#"
+    {
+      "agent": "sleep",
+      "channel": "stable",
+      "created_at": "[time]",
+      "deadline_at": "[time]",
+      "ended_at": "[time]",
+      "fault": {
+        "blame": "host",
+        "message": "the host that ran it died"
+      },
+      "fuel_max": 5000000000,
+      "id": "[run]",
+      "output": "before",
+      "receipt": {
+        "fuel": "[measure]",
+        "in_flight": [],
+        "memory_peak_bytes": "[measure]",
+        "observed_at": "[time]",
+        "usage": {
+          "estimated": true,
+          "fuel": "[measure]",
+          "host_calls": 0,
+          "input_tokens": 0,
+          "memory_peak_bytes": "[measure]",
+          "output_tokens": 0,
+          "wall_ms": "[measure]"
+        },
+        "where": "host"
+      },
+      "state": "failed",
+      "stop_reason": "host_error",
+      "usage": {
+        "estimated": true,
+        "fuel": "[measure]",
+        "host_calls": 0,
+        "input_tokens": 0,
+        "memory_peak_bytes": "[measure]",
+        "output_tokens": 0,
+        "wall_ms": "[measure]"
+      },
+      "version": 1
+    }
+    "#);
     let events = pair.client.resume("sleep", &pair.run, 0).await.rest().await;
     let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
     assert_eq!(kinds, ["started", "text", "done"]);

@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 use wasmtime::component::Component;
 
 use crate::id;
-use crate::kit::http::page::Cursors;
+use crate::kit::http::Cursors;
 use crate::kit::{Clock, Ids, Tasks};
 use crate::sandbox::compile::Artifacts;
 use crate::sandbox::{Sandbox, Scheduler};

@@ -6,45 +6,12 @@ use std::sync::Arc;
 use axum::extract::{FromRef, FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
-use super::{Identity, KeyId};
+use super::{Identity, KeyId, Scope};
 use crate::kit::{Code, Error, OrgId, Result};
 
 pub const MISSING_KEY: Code = Code::new("missing_key", 401, "The request has no API key");
 pub const FORBIDDEN: Code = Code::new("forbidden", 403, "The key may not do this");
-
-/// What a key may do. `admin` may do everything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Scope {
-    /// See agents, runs, knowledge.
-    Read,
-    /// Start and cancel runs.
-    Run,
-    /// Upload versions, move channels, change knowledge.
-    Deploy,
-    /// Keys and model connections, and everything else.
-    Admin,
-}
-
-impl Scope {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Run => "run",
-            Self::Deploy => "deploy",
-            Self::Admin => "admin",
-        }
-    }
-
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        [Self::Read, Self::Run, Self::Deploy, Self::Admin]
-            .into_iter()
-            .find(|s| s.as_str() == text)
-    }
-}
 
 /// Who calls, in which organization.
 #[derive(Clone, Debug)]

@@ -11,8 +11,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::caller::{Caller, Scope};
-use super::{Identity, KeyId, store};
+use super::{Caller, Identity, KeyId, Scope, store};
 use crate::kit::http::{Cursor, Page, PageQuery};
 use crate::kit::{Code, Error, OrgId, Result, Secret};
 

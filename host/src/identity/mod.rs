@@ -5,6 +5,7 @@ pub mod caller;
 pub mod http;
 pub mod keys;
 pub mod organizations;
+mod scope;
 mod store;
 
 use std::sync::Arc;
@@ -14,11 +15,12 @@ use moka::future::Cache;
 use sqlx::PgPool;
 
 use crate::id;
-use crate::kit::http::page::Cursors;
+use crate::kit::http::Cursors;
 use crate::kit::{Base, Clock, Ids};
 
-pub use caller::{Admin, Caller, Deploy, Read, Run, Scope};
+pub use caller::{Admin, Caller, Deploy, Read, Run};
 pub use keys::{Key, NewKey};
+pub use scope::Scope;
 
 id!(KeyId, "key_", "An API key.");
 

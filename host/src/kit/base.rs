@@ -2,7 +2,7 @@
 
 use sqlx::PgPool;
 
-use super::http::page::Cursors;
+use super::http::Cursors;
 use super::{Clock, Ids, Tasks};
 
 /// Cheap to clone; a room keeps what it needs of it.

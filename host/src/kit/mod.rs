@@ -10,12 +10,14 @@ pub mod error;
 pub mod http;
 pub mod ids;
 pub mod jobs;
+pub mod random;
 pub mod secret;
 pub mod tasks;
 
 pub use base::Base;
 pub use clock::Clock;
 pub use error::{Code, Error, Result};
-pub use ids::{Ids, OrgId, Random};
+pub use ids::{Ids, OrgId};
+pub use random::Random;
 pub use secret::Secret;
 pub use tasks::Tasks;

@@ -20,7 +20,7 @@ use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
 use crate::id;
-use crate::kit::http::page::Cursors;
+use crate::kit::http::Cursors;
 use crate::kit::{Base, Clock, Ids, Tasks};
 
 pub use config::Config;

@@ -18,7 +18,7 @@ use sqlx::PgPool;
 
 use crate::id;
 use crate::kit::egress::Egress;
-use crate::kit::http::page::Cursors;
+use crate::kit::http::Cursors;
 use crate::kit::secret::Seal;
 use crate::kit::{Base, Clock, Ids, Tasks};
 

@@ -11,6 +11,7 @@ pub mod journal;
 pub mod log;
 mod nodes;
 mod parts;
+pub mod receipt;
 pub mod start;
 mod store;
 pub mod view;
@@ -22,13 +23,14 @@ use sqlx::PgPool;
 use crate::agents::Agents;
 use crate::id;
 use crate::kit::commit::Writer;
-use crate::kit::http::page::Cursors;
+use crate::kit::http::Cursors;
 use crate::kit::{Clock, Ids, Tasks};
 use crate::sandbox::{Sandbox, Scheduler};
 
 pub use parts::{Config, Parts};
+pub use receipt::{Receipt, Usage};
 pub use start::NewRun;
-pub use view::{Receipt, RunView, Usage};
+pub use view::RunView;
 
 id!(RunId, "run_", "A run.");
 id!(NodeId, "node_", "A host that runs runs.");

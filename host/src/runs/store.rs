@@ -4,8 +4,8 @@ use sqlx::PgPool;
 use time::OffsetDateTime;
 
 use super::log::record::Key;
-use super::view::{RunView, StepView, Usage};
-use super::{NodeId, RunId};
+use super::view::{RunView, StepView};
+use super::{NodeId, RunId, Usage};
 use crate::agents::AgentId;
 use crate::billing::UsageRecord;
 use crate::identity::KeyId;

@@ -10,7 +10,7 @@ mod questions;
 use std::path::Path;
 
 use bulkhead::identity::{Caller, Identity, Scope};
-use bulkhead::kit::http::page::Cursors;
+use bulkhead::kit::http::Cursors;
 use bulkhead::kit::{Base, Clock, Ids, OrgId, Random, Tasks, db};
 use bulkhead::knowledge::{Config, Hit, Knowledge, NewEntry, Put, Query};
 use bulkhead_tests::database::{self, Database};

@@ -2,16 +2,12 @@
 //! best, each cited. It writes nothing of its own, says so, needs no network and gives the same answer every time.
 
 use super::quote::{self, Quote};
+use super::words::{SIGNATURE, echo, help};
 use crate::billing::meter;
 use crate::models::chat::{
     Chunk, Finish, FinishReason, GenerateError, Message, Part, Passage, Request, Role,
 };
 use crate::models::generate::Out;
-
-const SIGNATURE: &str =
-    "— Quoted by Bulkhead's built-in offline model: it picks sentences and writes none of its own.";
-/// What of a question is repeated to the one who asked it.
-const ECHO_CHARS_MAX: usize = 120;
 
 pub(in crate::models) async fn answer(
     request: &Request,
@@ -100,28 +96,4 @@ fn passages(request: &Request) -> Option<Vec<&Passage>> {
         }
     }
     found
-}
-
-fn help(question: &str) -> Vec<String> {
-    vec![
-        format!("I read {}, but I cannot answer it: ", echo(question)),
-        "I am Bulkhead's built-in offline model. ".to_owned(),
-        "I only quote passages of knowledge that an agent gives me, and there are none here. "
-            .to_owned(),
-        "An agent that searches its knowledge gets quoted answers from me; for written ones, \
-         connect a language model: `PUT /v1/orgs/{org}/model-connections/default`."
-            .to_owned(),
-    ]
-}
-
-/// The question in quotation marks, on one line, cut where it is long.
-fn echo(question: &str) -> String {
-    let line = question.split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.is_empty() {
-        return "this".to_owned();
-    }
-    match line.char_indices().nth(ECHO_CHARS_MAX) {
-        Some((end, _)) => format!("“{}…”", &line[..end]),
-        None => format!("“{line}”"),
-    }
 }

@@ -4,5 +4,6 @@ mod answer;
 mod quote;
 mod sentences;
 mod terms;
+mod words;
 
 pub(super) use answer::answer;

@@ -13,8 +13,7 @@ use crate::runs::log::event::Done;
 use crate::runs::log::record::Key;
 use crate::runs::log::{Change, Event, Live, StopCause, last_event, output_so_far};
 use crate::runs::store::usage_record;
-use crate::runs::view::{Receipt, Usage};
-use crate::runs::{RunId, Runs};
+use crate::runs::{Receipt, RunId, Runs, Usage};
 
 const HEARTBEAT: Duration = Duration::from_secs(5);
 const CANCEL_POLL: Duration = Duration::from_millis(500);
