@@ -26,14 +26,18 @@ struct Heading {
     text: String,
 }
 
-/// An entry's headings.
-pub(super) struct Outline(Vec<Heading>);
+/// An entry's headings, and the title its front matter states.
+pub(super) struct Outline {
+    headings: Vec<Heading>,
+    title: Option<String>,
+}
 
 impl Outline {
     pub(super) fn of(content: &str) -> Self {
         let options = Options::ENABLE_TABLES | Options::ENABLE_YAML_STYLE_METADATA_BLOCKS;
         let mut headings: Vec<Heading> = Vec::new();
-        let mut open = false;
+        let (mut open, mut title) = (false, None);
+        let mut front = false;
         for (event, range) in Parser::new_ext(content, options).into_offset_iter() {
             match event {
                 Event::Start(Tag::Heading { level, .. }) => {
@@ -50,6 +54,9 @@ impl Outline {
                         heading.text.push_str(&text);
                     }
                 }
+                Event::Start(Tag::MetadataBlock(_)) => front = true,
+                Event::End(TagEnd::MetadataBlock(_)) => front = false,
+                Event::Text(text) if front => title = title.or_else(|| stated_title(&text)),
                 Event::SoftBreak | Event::HardBreak if open => {
                     if let Some(heading) = headings.last_mut() {
                         heading.text.push(' ');
@@ -62,23 +69,28 @@ impl Outline {
             heading.text = one_line(&heading.text, HEADING_BYTES_MAX);
         }
         headings.retain(|heading| !heading.text.is_empty());
-        Self(headings)
+        Self { headings, title }
     }
 
-    /// The first heading, else the first line with anything in it.
+    /// What the front matter says, else the first heading, else the first line with a word in it.
     pub(super) fn title(&self, content: &str, bytes_max: usize) -> Option<String> {
-        let heading = self.0.first().map(|heading| heading.text.as_str());
-        let line = || content.lines().find(|line| !line.trim().is_empty());
-        let title = one_line(heading.or_else(line)?, bytes_max);
+        let heading = || self.headings.first().map(|heading| heading.text.as_str());
+        let line = || {
+            content
+                .lines()
+                .find(|line| line.contains(char::is_alphanumeric))
+        };
+        let title = self.title.as_deref().or_else(heading).or_else(line);
+        let title = one_line(title.unwrap_or(content), bytes_max);
         (!title.is_empty()).then_some(title)
     }
 }
 
 /// Cuts `content` into its passages, in order, none of them blank.
 pub(super) fn cut(content: &str, title: &str, outline: &Outline, config: &Config) -> Vec<Chunk> {
-    let mut path = Path::new(title, &outline.0);
+    let mut path = Path::new(title, &outline.headings);
     let mut chunks = Vec::new();
-    for (start, end) in sections(content.len(), &outline.0, config.section_chars_min) {
+    for (start, end) in sections(content.len(), &outline.headings, config.section_chars_min) {
         for (start, window) in windows(start, &content[start..end]) {
             if window.len() <= config.chunk_chars_max {
                 let text = window.trim();
@@ -97,6 +109,12 @@ pub(super) fn cut(content: &str, title: &str, outline: &Outline, config: &Config
     chunks
 }
 
+fn stated_title(front: &str) -> Option<String> {
+    let stated = front.lines().find_map(|line| line.strip_prefix("title:"))?;
+    let title = stated.trim().trim_matches(['"', '\'']).to_owned();
+    (!title.is_empty()).then_some(title)
+}
+
 /// Aims at parts of one length, so that the last is no scrap: BM25 would take a scrap for a perfect match.
 fn splitter(chars: usize, config: &Config) -> MarkdownSplitter<text_splitter::Characters> {
     let parts = chars.div_ceil(config.chunk_chars_max).max(1);
@@ -107,9 +125,9 @@ fn splitter(chars: usize, config: &Config) -> MarkdownSplitter<text_splitter::Ch
     MarkdownSplitter::new(aim..config.chunk_chars_max)
 }
 
-/// From heading to heading, short ones joined with what follows.
+/// From heading to heading, short ones joined with what follows, a short last one with what precedes it.
 fn sections(length: usize, headings: &[Heading], bytes_min: usize) -> Vec<(usize, usize)> {
-    let mut sections = Vec::new();
+    let mut sections: Vec<(usize, usize)> = Vec::new();
     let mut start = 0;
     for heading in headings {
         if heading.start - start >= bytes_min {
@@ -117,7 +135,10 @@ fn sections(length: usize, headings: &[Heading], bytes_min: usize) -> Vec<(usize
             start = heading.start;
         }
     }
-    sections.push((start, length));
+    match sections.last_mut() {
+        Some((_, end)) if length - start < bytes_min => *end = length,
+        _ => sections.push((start, length)),
+    }
     sections
 }
 

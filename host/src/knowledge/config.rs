@@ -4,15 +4,15 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::ingest;
+use super::{Knowledge, ingest};
 
 /// What an operator may set under `knowledge`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The folder of the search indexes, one folder for each organization. It belongs to one host; everything in
-    /// it is rebuilt from the database where it is missing.
-    pub index_folder: PathBuf,
+    /// The folder of the search indexes, one folder for each organization; where empty, `index` in the data folder.
+    /// It belongs to one host, and everything in it is rebuilt from the database where it is missing.
+    pub index: PathBuf,
     /// The most bytes of an entry's content.
     pub entry_bytes_max: usize,
     /// The most bytes of a title.
@@ -39,8 +39,10 @@ pub struct Config {
     pub hits_max: u32,
     /// The most bytes of passages one search hands to a guest.
     pub hits_bytes_max: usize,
-    /// Searches and chunkings at work at once on this node; more wait.
-    pub blocking_at_once: usize,
+    /// Searches at work at once on this node; more wait.
+    pub searches_at_once: usize,
+    /// Entries being cut at once on this node; more wait. Apart from searches: a hostile entry takes a second.
+    pub cuts_at_once: usize,
     /// The most indexes held open.
     pub open_indexes_max: u64,
     /// An index nobody searched for so long is closed.
@@ -56,13 +58,13 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            index_folder: ".bulkhead/index".into(),
+            index: PathBuf::new(),
             entry_bytes_max: 2 << 20,
             title_bytes_max: 512,
             source_bytes_max: 1024,
             tags_max: 32,
             tag_bytes_max: 64,
-            section_chars_min: 400,
+            section_chars_min: 300,
             chunk_chars_min: 800,
             chunk_chars_max: 1200,
             query_bytes_max: 4096,
@@ -70,7 +72,8 @@ impl Default for Config {
             query_tags_max: 16,
             hits_max: 32,
             hits_bytes_max: 1 << 20,
-            blocking_at_once: 8,
+            searches_at_once: 8,
+            cuts_at_once: 2,
             open_indexes_max: 256,
             idle_seconds: 600,
             writer_memory_bytes: 15_000_000,
@@ -89,7 +92,8 @@ impl Config {
             source_bytes_max: 128,
             tags_max: 4,
             tag_bytes_max: 16,
-            blocking_at_once: 2,
+            searches_at_once: 2,
+            cuts_at_once: 1,
             open_indexes_max: 4,
             idle_seconds: 5,
             ingest: ingest::Limits::for_test(),
@@ -100,5 +104,11 @@ impl Config {
     /// The most bytes a JSON body with an entry can need: each byte of text may come escaped as `\n` or `\"`.
     pub fn body_bytes_max(&self) -> usize {
         self.entry_bytes_max * 2 + (64 << 10)
+    }
+}
+
+impl Knowledge {
+    pub fn config(&self) -> &Config {
+        &self.config
     }
 }

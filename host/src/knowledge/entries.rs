@@ -188,7 +188,7 @@ impl Knowledge {
     /// Checks an entry and cuts it; a long one takes a thread for a while, so that is bounded.
     async fn prepare(&self, new: NewEntry) -> Result<Prepared> {
         check(&new, &self.config)?;
-        let permit = Arc::clone(&self.blocking)
+        let permit = Arc::clone(&self.cutting)
             .acquire_owned()
             .await
             .map_err(Error::internal)?;

@@ -2,7 +2,7 @@
 
 use axum::Extension;
 use axum::Json;
-use axum::extract::{DefaultBodyLimit, FromRef, State};
+use axum::extract::{DefaultBodyLimit, FromRef, FromRequest as _, Request, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -10,15 +10,14 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    Config, Entry, EntryId, EntryWithContent, Hit, Knowledge, ListQuery, NewEntry, Put,
-    Query as Question,
+    Entry, EntryId, EntryWithContent, Hit, Knowledge, ListQuery, NewEntry, Put, Query as Question,
 };
 use crate::identity::{Deploy, Identity, Read};
 use crate::kit::http::idempotency::Assigned;
 use crate::kit::http::{Body, Page, Params, Problem, Query};
 use crate::kit::{Error, Result};
 
-pub fn router<S>(config: &Config) -> OpenApiRouter<S>
+pub fn router<S>() -> OpenApiRouter<S>
 where
     S: Clone + Send + Sync + 'static,
     Identity: FromRef<S>,
@@ -26,7 +25,6 @@ where
 {
     OpenApiRouter::new()
         .routes(routes!(put, list))
-        .layer(DefaultBodyLimit::max(config.body_bytes_max()))
         .routes(routes!(get, delete))
         .routes(routes!(search))
 }
@@ -62,8 +60,10 @@ async fn put(
     State(knowledge): State<Knowledge>,
     Deploy(caller): Deploy,
     assigned: Option<Extension<Assigned>>,
-    Body(new): Body<NewEntry>,
+    mut request: Request,
 ) -> Result<(StatusCode, Json<Put>)> {
+    DefaultBodyLimit::max(knowledge.config().body_bytes_max()).apply(&mut request);
+    let Body(new) = Body::<NewEntry>::from_request(request, &()).await?;
     let assigned = assigned.map(|Extension(Assigned(id))| EntryId(id));
     let put = knowledge.put(&caller, assigned, new).await?;
     let status = if put.created {

@@ -3,6 +3,7 @@
 
 pub mod config;
 pub mod entries;
+pub mod guest;
 pub mod http;
 pub mod ingest;
 pub mod search;
@@ -43,8 +44,8 @@ pub struct Knowledge {
     tasks: Tasks,
     config: Arc<Config>,
     indexes: index::Indexes,
-    /// Work that blocks a thread: searching and chunking.
-    blocking: Arc<Semaphore>,
+    searching: Arc<Semaphore>,
+    cutting: Arc<Semaphore>,
 }
 
 impl Knowledge {
@@ -63,7 +64,8 @@ impl Knowledge {
         let config = Arc::new(config);
         Self {
             indexes: index::Indexes::new(db.clone(), tasks.clone(), Arc::clone(&config)),
-            blocking: Arc::new(Semaphore::new(config.blocking_at_once)),
+            searching: Arc::new(Semaphore::new(config.searches_at_once)),
+            cutting: Arc::new(Semaphore::new(config.cuts_at_once)),
             db,
             clock,
             ids,
@@ -71,9 +73,5 @@ impl Knowledge {
             tasks,
             config,
         }
-    }
-
-    pub fn config(&self) -> &Config {
-        &self.config
     }
 }

@@ -1,6 +1,6 @@
 //! The embedded default database: finds, makes, starts and stops a private PostgreSQL.
 //! Called by the `dev` command and by the test harness; knows nothing of the rest of the host.
-//! Must hold: one host per data folder, no TCP, no superuser, nothing left running after the host
+//! Must hold: one host per data folder, no TCP, never as root, nothing left running after the host
 //! that the next start does not clear.
 
 mod account;

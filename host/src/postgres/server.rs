@@ -32,13 +32,13 @@ const RECOVERS_WITHIN: Duration = Duration::from_secs(15 * 60);
 /// Waits for the end of its input, which comes with the host's; then stops the server, if the
 /// cluster still is that server's. `$1` is the cluster, `$2` the process.
 const WATCHER: &str = r#"
+ours() { read -r pid < "$1/postmaster.pid" && [ "$pid" = "$2" ]; }
 read -r word
-[ "$word" = stopped ] && exit 0
-read -r pid < "$1/postmaster.pid" && [ "$pid" = "$2" ] || exit 0
-kill -INT "$pid"
+[ "$word" = stopped ] && exit
+ours "$@" && kill -INT "$2" || exit
 turns=0
-while [ "$turns" -lt 200 ] && kill -0 "$pid"; do sleep 0.1; turns=$((turns + 1)); done
-kill -QUIT "$pid"
+while [ "$turns" -lt 200 ] && ours "$@"; do sleep 0.1; turns=$((turns + 1)); done
+ours "$@" && kill -QUIT "$2"
 "#;
 
 /// The server's process and the one that watches over it.

@@ -54,7 +54,7 @@ const FLEETING: &[&str] = &[
     "full_page_writes=off",
     "wal_level=minimal",
     "max_wal_senders=0",
-    "max_wal_size=2GB",
+    "max_wal_size=512MB",
     "checkpoint_timeout=1h",
 ];
 

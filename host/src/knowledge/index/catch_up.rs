@@ -19,6 +19,8 @@ const QUEUE: usize = 64;
 /// Another host on the same folder is at work: wait this often, this long.
 const BUSY_TRIES: u32 = 200;
 const BUSY_WAIT: Duration = Duration::from_millis(50);
+/// What the index's library works with at the least.
+const WRITER_BYTES_MIN: usize = 15_000_000;
 /// Segments above this are merged no further, so that no merge holds up freshness for long.
 const MERGED_CHUNKS_MAX: usize = 50_000;
 
@@ -110,7 +112,7 @@ impl Indexes {
             let options = IndexWriterOptions::builder()
                 .num_worker_threads(1)
                 .num_merge_threads(1)
-                .memory_budget_per_thread(self.config.writer_memory_bytes)
+                .memory_budget_per_thread(self.config.writer_memory_bytes.max(WRITER_BYTES_MIN))
                 .build();
             let opening = self
                 .tasks

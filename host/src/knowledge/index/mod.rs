@@ -13,7 +13,7 @@ use crate::kit::Error;
 
 pub(super) use open::{OpenIndex, analyzer};
 pub(super) use question::Question;
-pub(super) use rank::{Candidate, best};
+pub(super) use rank::{Ranking, best};
 pub(super) use shelf::Indexes;
 
 /// Why an index cannot be searched as it is.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tantivy::query::{BooleanQuery, ConstScoreQuery, EnableScoring, Occur, Query, TermQuery};
 use tantivy::schema::{Field, IndexRecordOption};
-use tantivy::{Score, TantivyError, Term};
+use tantivy::{Score, Searcher, TantivyError, Term};
 use uuid::Uuid;
 
 use super::{OpenIndex, Question};
@@ -17,6 +17,15 @@ pub(in crate::knowledge) struct Candidate {
     pub(in crate::knowledge) score: Score,
 }
 
+/// What a search of the index gives.
+#[derive(Debug, Default)]
+pub(in crate::knowledge) struct Ranking {
+    /// Best first.
+    pub(in crate::knowledge) candidates: Vec<Candidate>,
+    /// For each of the question's stems, how much it tells: the rarer, the more.
+    pub(in crate::knowledge) weights: Vec<f64>,
+}
+
 /// The `count` best, best first. With `stop` set, what was found until then.
 pub(in crate::knowledge) fn best(
     open: &OpenIndex,
@@ -24,7 +33,7 @@ pub(in crate::knowledge) fn best(
     tags: &[String],
     count: usize,
     stop: &AtomicBool,
-) -> Result<Vec<Candidate>, TantivyError> {
+) -> Result<Ranking, TantivyError> {
     let searcher = open.reader.searcher();
     let weight =
         query(open, question, tags).weight(EnableScoring::enabled_from_searcher(&searcher))?;
@@ -59,7 +68,26 @@ pub(in crate::knowledge) fn best(
         let chunk = Uuid::from_u64_pair(half(high)?, half(low)?);
         candidates.push(Candidate { chunk, score });
     }
-    Ok(candidates)
+    Ok(Ranking {
+        candidates,
+        weights: weights(open, question, &searcher)?,
+    })
+}
+
+/// As BM25 counts: over all chunks of the index, deleted ones included until their segment is merged.
+fn weights(
+    open: &OpenIndex,
+    question: &Question,
+    searcher: &Searcher,
+) -> Result<Vec<f64>, TantivyError> {
+    let readers = searcher.segment_readers().iter();
+    let chunks: f64 = readers.map(|reader| f64::from(reader.max_doc())).sum();
+    let weight = |stem: &String| {
+        let term = Term::from_field_text(open.fields.text, stem);
+        let with = searcher.doc_freq(&term)? as f64;
+        Ok((1.0 + (chunks - with + 0.5) / (with + 0.5)).ln())
+    };
+    question.stems.iter().map(weight).collect()
 }
 
 /// Any of the question's words; where tags are asked for, all of them, without weight.

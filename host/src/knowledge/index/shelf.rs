@@ -81,6 +81,11 @@ impl Indexes {
         }
     }
 
+    /// Closes what nobody asked for; the cache would only do so when it is asked for something else.
+    pub(in crate::knowledge) fn close_idle(&self) {
+        self.open.run_pending_tasks();
+    }
+
     /// Holding the lock: opens the index and catches up, rebuilding it once where it is broken.
     async fn bring_up(&self, org: OrgId, wanted: store::Standing) -> Result<Arc<OpenIndex>> {
         match self.open_and_catch_up(org, wanted).await {
@@ -128,7 +133,7 @@ impl Indexes {
     }
 
     fn folder(&self, org: OrgId) -> PathBuf {
-        self.config.index_folder.join(org.0.simple().to_string())
+        self.config.index.join(org.0.simple().to_string())
     }
 
     fn lock(&self, org: OrgId) -> Lock {

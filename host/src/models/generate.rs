@@ -1,0 +1,152 @@
+//! A generation, live: its I/O runs in a task of the control runtime and reaches the caller through a small queue.
+//! Dropping the `Stream` aborts the task and with it the provider's socket. Tokens are metered by the task as they
+//! are received, whatever becomes of the caller.
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::resolve::Target;
+use super::{Chunk, Finish, GenerateError, Models, Request, Resolved, offline};
+use crate::billing::{Generation, Meter, Tokens, meter};
+use crate::kit::OrgId;
+
+/// Pieces that wait for their reader before the provider's stream is no longer read.
+const CHUNKS_QUEUED: usize = 4;
+
+type Piece = Result<Chunk, GenerateError>;
+
+/// A generation in progress.
+#[derive(Debug)]
+pub struct Stream {
+    chunks: mpsc::Receiver<Piece>,
+    ended: bool,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Stream {
+    /// The next piece; `None` after the end and after an error.
+    pub async fn next(&mut self) -> Result<Option<Chunk>, GenerateError> {
+        if self.ended {
+            return Ok(None);
+        }
+        let piece = self
+            .chunks
+            .recv()
+            .await
+            .unwrap_or_else(|| Err(interrupted()));
+        self.ended = matches!(piece, Ok(Chunk::Finish(_)) | Err(_));
+        piece.map(Some)
+    }
+}
+
+impl Models {
+    /// Starts a generation: answers once the alias is resolved; what the provider says comes from the stream.
+    pub async fn generate(
+        &self,
+        org: OrgId,
+        alias: &str,
+        request: Request,
+        meter: &Meter,
+    ) -> Result<(Resolved, Stream), GenerateError> {
+        request.check()?;
+        let (tell, told) = oneshot::channel();
+        let (send, chunks) = mpsc::channel(CHUNKS_QUEUED);
+        let (models, alias) = (self.clone(), alias.to_owned());
+        let mut out = Out {
+            chunks: send,
+            meter: meter.clone(),
+            generation: None,
+        };
+        let task = AbortOnDropHandle::new(self.tasks.spawn(async move {
+            let target = match models.resolve(org, &alias).await {
+                Ok((resolved, target)) => {
+                    tell.send(Ok(resolved.clone())).map(|()| (resolved, target))
+                }
+                Err(error) => return drop(tell.send(Err(error))),
+            };
+            let Ok((resolved, target)) = target else {
+                return;
+            };
+            if let Err(error) = models
+                .answer(&resolved.model, target, &request, &mut out)
+                .await
+            {
+                // A reader that went away needs no error.
+                let _ = out.chunks.send(Err(error)).await;
+            }
+        }));
+        let resolved = told.await.map_err(|_| interrupted())??;
+        let stream = Stream {
+            chunks,
+            ended: false,
+            _task: task,
+        };
+        Ok((resolved, stream))
+    }
+
+    async fn answer(
+        &self,
+        model: &str,
+        target: Target,
+        request: &Request,
+        out: &mut Out,
+    ) -> Result<(), GenerateError> {
+        match target {
+            Target::Offline => offline::answer(request, out).await,
+            Target::OpenAi(endpoint) => {
+                let limit = self.config.total();
+                let work = self.openai.answer(&endpoint, model, request, out);
+                tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+                    let text = format!("The generation took longer than {} s.", limit.as_secs());
+                    Err(GenerateError::Broken(text))
+                })
+            }
+        }
+    }
+}
+
+fn interrupted() -> GenerateError {
+    GenerateError::Broken("The generation was interrupted.".into())
+}
+
+/// Where a generation's pieces go: counted first, then queued.
+pub(super) struct Out {
+    chunks: mpsc::Sender<Piece>,
+    meter: Meter,
+    generation: Option<Generation>,
+}
+
+impl Out {
+    /// From here the provider may be at work, and its input counts.
+    pub(super) fn begin(&mut self, request: &Request) {
+        self.generation = Some(self.meter.begin(meter::estimate(request.chars())));
+    }
+
+    /// The provider did nothing for this request.
+    pub(super) fn nothing_used(&mut self) {
+        if let Some(generation) = self.generation.take() {
+            self.meter.settle(generation, Tokens::default());
+        }
+    }
+
+    pub(super) async fn chunk(&mut self, chunk: Chunk) -> Result<(), GenerateError> {
+        match (&chunk, self.generation) {
+            (Chunk::Finish(finish), Some(generation)) => {
+                self.meter.settle(generation, finish.tokens())
+            }
+            (chunk, Some(generation)) => self.meter.output(generation, chunk.chars()),
+            (_, None) => {}
+        }
+        self.chunks.send(Ok(chunk)).await.map_err(|_| interrupted())
+    }
+}
+
+impl Finish {
+    fn tokens(&self) -> Tokens {
+        Tokens {
+            input: self.input_tokens,
+            output: self.output_tokens,
+            estimated: self.estimated,
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Model connections and generations: an alias becomes a connection of the organization, the host holds its key and
+//! streams its answer. Guests come through `guest.rs`, people through `http.rs`. Invariant: a key leaves this
+//! room only as a header to the connection it belongs to.
+
+pub mod chat;
+pub mod config;
+pub mod connections;
+pub mod generate;
+pub mod http;
+mod offline;
+mod openai;
+pub mod resolve;
+mod store;
+
+use sqlx::PgPool;
+
+use crate::id;
+use crate::kit::egress::Egress;
+use crate::kit::http::page::Cursors;
+use crate::kit::secret::Seal;
+use crate::kit::{Clock, Ids, Tasks};
+
+pub use chat::{Chunk, Finish, FinishReason, GenerateError, Request};
+pub use config::Config;
+pub use connections::{Connection, Kind, PutConnection};
+pub use generate::Stream;
+pub use resolve::Resolved;
+
+id!(ConnectionId, "mc_", "A model connection.");
+
+/// The room's handle.
+#[derive(Clone, Debug)]
+pub struct Models {
+    db: PgPool,
+    clock: Clock,
+    ids: Ids,
+    cursors: Cursors,
+    seal: Seal,
+    tasks: Tasks,
+    openai: openai::OpenAi,
+    config: Config,
+}
+
+impl Models {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the handle's fields are its dependencies"
+    )]
+    pub fn new(
+        db: PgPool,
+        clock: Clock,
+        ids: Ids,
+        cursors: Cursors,
+        seal: Seal,
+        egress: Egress,
+        tasks: Tasks,
+        config: Config,
+    ) -> Self {
+        let random = ids.random().clone();
+        Self {
+            openai: openai::OpenAi::new(egress, clock.clone(), random, config.clone()),
+            db,
+            clock,
+            ids,
+            cursors,
+            seal,
+            tasks,
+            config,
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The harness's own promises: databases of their own, and nothing left when the tests are gone.
+
+use std::{fs, time::Duration};
+
+use bulkhead_tests::{
+    database,
+    folder::Folder,
+    keeper::{self, Share},
+};
+use sqlx::{Connection, PgConnection};
+
+use crate::postgres::{ask, eventually, works_in};
+
+#[tokio::test]
+async fn each_test_has_a_database_of_its_own() {
+    let (one, other) = (database::fresh().await, database::fresh().await);
+    ask(one.url(), "create table mine (id int)").await;
+    let mut tables = Vec::new();
+    for database in [&one, &other] {
+        tables.push(
+            ask(
+                database.url(),
+                "select count(*)::text from pg_class where relname = 'mine'",
+            )
+            .await,
+        );
+    }
+    assert_eq!(tables, ["1", "0"]);
+    let migrated = ask(
+        other.url(),
+        "select bool_and(success)::text from _sqlx_migrations",
+    )
+    .await;
+    assert_eq!(migrated, "true");
+
+    let name = ask(one.url(), "select current_database()").await;
+    drop(one);
+    let sql = format!("select count(*)::text from pg_database where datname = '{name}'");
+    assert_eq!(ask(other.url(), &sql).await, "0");
+}
+
+#[tokio::test]
+async fn the_keeper_ends_with_its_last_guest_and_takes_everything_with_it() {
+    let (outer, begin) = (Folder::new(), std::time::Instant::now());
+    let folder = outer.join("keeper");
+    let first = Share::join(&folder).expect("PostgreSQL is installed");
+    let second = Share::join(&folder).expect("it runs already");
+    assert_eq!(first.url(), second.url());
+    drop(first);
+    assert_eq!(ask(second.url(), "select 'still here'").await, "still here");
+    let cluster = fs::canonicalize(folder.join("data/postgres")).expect("it runs");
+    assert!(!works_in(&cluster).is_empty());
+    drop(second);
+    eventually("the keeper's folder is gone", || !folder.exists()).await;
+    assert_eq!(works_in(&cluster), Vec::<i32>::new());
+    assert!(begin.elapsed() < Duration::from_secs(60));
+}
+
+#[tokio::test]
+async fn a_killed_keeper_is_succeeded() {
+    let outer = Folder::new();
+    let folder = outer.join("keeper");
+    let mut keeper = keeper::spawn(&folder).expect("cargo built it");
+    eventually("the keeper listens", || keeper::socket(&folder).exists()).await;
+    let orphaned = Share::join(&folder).expect("it listens");
+    keeper.kill().expect("it is ours");
+    keeper.wait().expect("it is ours");
+    drop(orphaned);
+    let share = Share::join(&folder).expect("another one starts");
+    PgConnection::connect(share.url())
+        .await
+        .expect("its server answers");
+    drop(share);
+    eventually("the keeper's folder is gone", || !folder.exists()).await;
+}

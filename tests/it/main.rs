@@ -1,0 +1,4 @@
+//! All tests that cross a room's border, in one binary.
+
+mod database;
+mod postgres;
