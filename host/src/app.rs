@@ -16,7 +16,7 @@ use crate::kit::http::page::Cursors;
 use crate::kit::secret::Seal;
 use crate::kit::{Clock, Error, Ids, Random, Result, Tasks, db};
 use crate::knowledge::Knowledge;
-use crate::models::Models;
+use crate::models::{self, Models};
 use crate::runs::imports::Imports;
 use crate::runs::{self, Runs};
 use crate::sandbox::compile::Artifacts;
@@ -78,7 +78,16 @@ impl App {
             program,
             config: config.agents.clone(),
         });
-        let models = models(&config, (&db, &clock, &ids, &cursors, &tasks), Seal::new(&master_key, random))?;
+        let models = Models::new(models::Parts {
+            db: db.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            cursors: cursors.clone(),
+            seal: Seal::new(&master_key, random),
+            egress: Egress::new()?,
+            tasks: tasks.clone(),
+            config: config.models.clone(),
+        });
         let mut knowledge_config = config.knowledge.clone();
         if knowledge_config.index.as_os_str().is_empty() {
             knowledge_config.index = config.data.join("index");
@@ -124,24 +133,6 @@ impl App {
             draining,
         })
     }
-}
-
-fn models(
-    config: &Config,
-    (db, clock, ids, cursors, tasks): (&PgPool, &Clock, &Ids, &Cursors, &Tasks),
-    seal: Seal,
-) -> Result<Models> {
-    let egress = Egress::new()?;
-    Ok(Models::new(
-        db.clone(),
-        clock.clone(),
-        ids.clone(),
-        cursors.clone(),
-        seal,
-        egress,
-        tasks.clone(),
-        config.models.clone(),
-    ))
 }
 
 fn threads(config: &Config) -> usize {

@@ -68,16 +68,17 @@ impl Host {
 
     /// Stops in order: no new work, runs end or are stopped, requests end, threads and connections go.
     pub async fn stop(self) -> Result<()> {
-        let grace = Duration::from_millis(self.app.config.shutdown_grace_ms);
-        self.app.draining.send_replace(true);
-        let left = self.app.runs.leave(grace).await;
-        self.app.tasks.shutdown().cancel();
-        if let Err(error) = self.serving.await {
+        let Self { app, jobs, serving, .. } = self;
+        let grace = Duration::from_millis(app.config.shutdown_grace_ms);
+        app.draining.send_replace(true);
+        let left = app.runs.leave(grace).await;
+        app.tasks.shutdown().cancel();
+        if let Err(error) = serving.await {
             tracing::error!(%error, "the server ended badly");
         }
-        let App { db, tasks, scheduler, .. } = self.app;
-        drop(self.jobs);
+        let (db, tasks, scheduler) = (app.db.clone(), app.tasks.clone(), app.scheduler.clone());
         // The writers end when the last room that can write is gone; whatever still waits is bounded.
+        drop((app, jobs));
         if tokio::time::timeout(grace + Duration::from_secs(5), tasks.finished()).await.is_err() {
             tracing::error!(running = tasks.running(), "tasks were left at the end of the grace period");
         }

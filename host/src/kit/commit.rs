@@ -99,6 +99,12 @@ impl<C> Slot<'_, C> {
     }
 }
 
+impl<C> std::fmt::Debug for Writer<C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer").field("lanes", &self.lanes.len()).finish()
+    }
+}
+
 /// How long a lane tries again while the database does not answer, before it tells its callers.
 const PATIENCE: Duration = Duration::from_secs(30);
 

@@ -1,4 +1,5 @@
 //! The routes of runs.
+#![expect(unused_qualifications, reason = "utoipa's macros qualify what they name")]
 
 use std::convert::Infallible;
 use std::time::Duration;

@@ -146,8 +146,8 @@ impl Runs {
         self.inner.node
     }
 
-    /// Runs of this node that have not ended.
-    pub fn live(&self) -> usize {
-        self.inner.live.len()
+    /// The runs of this node that have not ended.
+    pub fn registry(&self) -> log::Registry {
+        self.inner.live.clone()
     }
 }

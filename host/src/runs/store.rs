@@ -40,9 +40,9 @@ impl NewRow {
 
 pub(super) fn usage_record(row: &NewRow, usage: Usage, at: OffsetDateTime) -> UsageRecord {
     UsageRecord {
-        org: row.org,
-        run: row.run.0,
-        agent: row.agent.0,
+        org_id: row.org,
+        run_id: row.run.0,
+        agent_id: row.agent.0,
         version: row.version,
         at,
         input_tokens: usage.input_tokens,

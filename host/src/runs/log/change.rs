@@ -116,8 +116,8 @@ impl Apply for Writes {
         store::insert_events(tx, &events).await?;
         if !ends.is_empty() {
             store::end_runs(tx, &ends).await?;
-            let usage: Vec<&UsageRecord> = ends.iter().map(|(_, end)| &end.usage).collect();
-            billing::store::insert_usage(tx, &usage).await?;
+            let usage: Vec<UsageRecord> = ends.iter().map(|(_, end)| end.usage.clone()).collect();
+            billing::insert_usage(tx, &usage).await?;
         }
         Ok(answers)
     }
