@@ -16,7 +16,7 @@ use crate::kit::http::page::Cursors;
 use crate::kit::secret::Seal;
 use crate::kit::{Clock, Error, Ids, Random, Result, Tasks, db};
 use crate::knowledge::Knowledge;
-use crate::models::{self, Models};
+use crate::models::Models;
 use crate::runs::imports::Imports;
 use crate::runs::{self, Runs};
 use crate::sandbox::compile::Artifacts;
@@ -78,16 +78,16 @@ impl App {
             program,
             config: config.agents.clone(),
         });
-        let models = Models::new(models::Parts {
-            db: db.clone(),
-            clock: clock.clone(),
-            ids: ids.clone(),
-            cursors: cursors.clone(),
-            seal: Seal::new(&master_key, random),
-            egress: Egress::new()?,
-            tasks: tasks.clone(),
-            config: config.models.clone(),
-        });
+        let models = Models::new(
+            db.clone(),
+            clock.clone(),
+            ids.clone(),
+            cursors.clone(),
+            Seal::new(&master_key, random),
+            Egress::new()?,
+            tasks.clone(),
+            config.models.clone(),
+        );
         let mut knowledge_config = config.knowledge.clone();
         if knowledge_config.index.as_os_str().is_empty() {
             knowledge_config.index = config.data.join("index");

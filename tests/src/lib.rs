@@ -7,6 +7,7 @@ pub mod guests;
 pub mod host;
 pub mod keeper;
 pub mod logs;
+pub mod provider;
 
 pub use client::Client;
 pub use host::TestHost;

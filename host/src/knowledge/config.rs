@@ -49,6 +49,9 @@ pub struct Config {
     pub idle_seconds: u64,
     /// Memory of the writer of one index while it catches up; at least 15 MB.
     pub writer_memory_bytes: usize,
+    /// How long a search waits for another writer of its index before it is refused: there is one only where two
+    /// hosts share a data folder.
+    pub writer_wait_ms: u64,
     /// Tombstones of deleted entries are kept so long; an index that slept longer is rebuilt.
     pub tombstone_days: u32,
     /// Limits of reading a directory.
@@ -64,7 +67,7 @@ impl Default for Config {
             source_bytes_max: 1024,
             tags_max: 32,
             tag_bytes_max: 64,
-            section_chars_min: 300,
+            section_chars_min: 150,
             chunk_chars_min: 800,
             chunk_chars_max: 1200,
             query_bytes_max: 4096,
@@ -77,6 +80,7 @@ impl Default for Config {
             open_indexes_max: 256,
             idle_seconds: 600,
             writer_memory_bytes: 15_000_000,
+            writer_wait_ms: 10_000,
             tombstone_days: 30,
             ingest: ingest::Limits::default(),
         }
@@ -96,6 +100,7 @@ impl Config {
             cuts_at_once: 1,
             open_indexes_max: 4,
             idle_seconds: 5,
+            writer_wait_ms: 200,
             ingest: ingest::Limits::for_test(),
             ..Self::default()
         }

@@ -48,7 +48,12 @@ impl Capabilities {
         let (org, alias) = (work.row.org, work.resolved.model.clone());
         Guest {
             journal: RunJournal::new(Arc::clone(&work.record), Arc::clone(&work.meter), VecDeque::new()),
-            models: models::guest::Context::new(self.models.clone(), org, alias, work.tokens.clone()),
+            models: models::guest::Context {
+                models: self.models.clone(),
+                org,
+                alias,
+                meter: work.tokens.clone(),
+            },
             knowledge: knowledge::guest::Context::new(self.knowledge.clone(), org),
             talk: guest::Context::new(Arc::clone(&work.record), tasks.clone()),
             host,

@@ -12,6 +12,7 @@ use super::view::{Receipt, Usage};
 use super::{Runs, store};
 use crate::kit::Result;
 use crate::kit::jobs::Job;
+use crate::models::guest::recorded_tokens;
 
 const HEARTBEAT: Duration = Duration::from_secs(5);
 const CANCEL_POLL: Duration = Duration::from_millis(500);
@@ -124,9 +125,9 @@ impl Runs {
             store::known_usage(&self.inner.db, orphan.row.org, orphan.row.run).await?;
         let (mut input_tokens, mut output_tokens) = (0, 0);
         for generation in &generations {
-            let (input, output) = crate::models::guest::recorded_tokens(generation);
-            input_tokens += i64::try_from(input).unwrap_or(0);
-            output_tokens += i64::try_from(output).unwrap_or(0);
+            let tokens = recorded_tokens(generation);
+            input_tokens += i64::try_from(tokens.input).unwrap_or(0);
+            output_tokens += i64::try_from(tokens.output).unwrap_or(0);
         }
         let wall_ms = i64::try_from((now - orphan.row.created_at).whole_milliseconds()).unwrap_or(i64::MAX);
         Ok(Usage { input_tokens, output_tokens, estimated: true, fuel, wall_ms, ..Usage::default() })

@@ -2,7 +2,7 @@
 //! A failure on the way commits nothing; the next search begins again from the same generation.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt as _;
 use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
@@ -16,13 +16,14 @@ use crate::knowledge::store::{self, Change, Standing};
 
 /// Chunks between the database and the writer.
 const QUEUE: usize = 64;
-/// Another host on the same folder is at work: wait this often, this long.
-const BUSY_TRIES: u32 = 200;
+/// Another host on the same folder is at work: look again after this long.
 const BUSY_WAIT: Duration = Duration::from_millis(50);
 /// What the index's library works with at the least.
 const WRITER_BYTES_MIN: usize = 15_000_000;
 /// Segments above this are merged no further, so that no merge holds up freshness for long.
 const MERGED_CHUNKS_MAX: usize = 50_000;
+
+const SHARED: &str = "Another host writes the search index in this host's data folder: give each host its own folder.";
 
 enum Step {
     Change(Change),
@@ -107,7 +108,9 @@ impl Indexes {
     }
 
     async fn writer(&self, open: &Arc<OpenIndex>) -> Result<IndexWriter, Fault> {
-        for _ in 0..BUSY_TRIES {
+        let patience = Duration::from_millis(self.config.writer_wait_ms);
+        let asked = Instant::now();
+        loop {
             let index = open.index.clone();
             let options = IndexWriterOptions::builder()
                 .num_worker_threads(1)
@@ -119,14 +122,13 @@ impl Indexes {
                 .spawn_blocking(move || index.writer_with_options(options));
             match opening.await.map_err(Error::internal)? {
                 Ok(writer) => return Ok(writer),
-                Err(TantivyError::LockFailure(..)) => tokio::time::sleep(BUSY_WAIT).await,
+                Err(TantivyError::LockFailure(..)) if asked.elapsed() < patience => {
+                    tokio::time::sleep(BUSY_WAIT).await;
+                }
+                Err(TantivyError::LockFailure(..)) => return Err(Error::unavailable(SHARED).into()),
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(Error::unavailable(
-            "Another host writes the search index in this host's data folder: give each host its own folder.",
-        )
-        .into())
     }
 }
 
