@@ -4,6 +4,7 @@
 
 mod connections;
 mod guest;
+mod handbook;
 mod hostile;
 mod offline;
 mod openai;

@@ -70,7 +70,10 @@ async fn a_question_of_a_person_is_answered_with_cited_sentences() {
         assert_eq!(again.chunks, outcome.chunks);
     }
     let text = room
-        .generate("default", asked("how much memory may a run use?", PAGES))
+        .generate(
+            "default",
+            asked("what is the limit of linear memory?", PAGES),
+        )
         .await
         .text();
     assert!(text.contains("memory") && text.contains("[1]"), "{text}");
