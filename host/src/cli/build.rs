@@ -16,8 +16,15 @@ use super::terminal::{Failure, Output};
 pub(super) const TARGET: &str = "wasm32-wasip2";
 const PROFILE: &str = "guest";
 /// The profile, for a workspace that does not have it: what Bulkhead's own says.
-const PROFILE_SETTINGS: [&str; 7] =
-    ["inherits='release'", "debug=false", "opt-level='s'", "lto=true", "codegen-units=1", "panic='abort'", "strip=true"];
+const PROFILE_SETTINGS: [&str; 7] = [
+    "inherits='release'",
+    "debug=false",
+    "opt-level='s'",
+    "lto=true",
+    "codegen-units=1",
+    "panic='abort'",
+    "strip=true",
+];
 
 /// A built component.
 #[derive(Debug)]
@@ -31,31 +38,61 @@ pub(super) struct Built {
 pub(super) async fn build(folder: &Path, out: Output) -> Result<Built, Failure> {
     let manifest = folder.join("Cargo.toml");
     if !manifest.is_file() {
-        let detail = format!("{} is no agent's crate: there is no Cargo.toml in it", folder.display());
+        let detail = format!(
+            "{} is no agent's crate: there is no Cargo.toml in it",
+            folder.display()
+        );
         return Err(Failure::new("no_crate", detail));
     }
     let (metadata, ()) = tokio::try_join!(metadata(folder), ensure_target(folder, out))?;
     let manifest = manifest.canonicalize()?;
-    let package = metadata.packages.iter().find(|package| package.manifest_path == manifest).ok_or_else(|| {
-        Failure::new("no_crate", format!("{} is a workspace without a package: name an agent's crate", folder.display()))
-    })?;
+    let package = metadata
+        .packages
+        .iter()
+        .find(|package| package.manifest_path == manifest)
+        .ok_or_else(|| {
+            Failure::new(
+                "no_crate",
+                format!(
+                    "{} is a workspace without a package: name an agent's crate",
+                    folder.display()
+                ),
+            )
+        })?;
     let mut cargo = Command::new("cargo");
-    cargo.current_dir(folder).args(["build", "--target", TARGET, "--profile", PROFILE, "--lib"]);
-    cargo.args(["--message-format", "json-render-diagnostics", "--target-dir"]);
+    cargo
+        .current_dir(folder)
+        .args(["build", "--target", TARGET, "--profile", PROFILE, "--lib"]);
+    cargo.args([
+        "--message-format",
+        "json-render-diagnostics",
+        "--target-dir",
+    ]);
     cargo.arg(metadata.target_directory.join("guests"));
     if !defines_profile(&metadata.workspace_root) {
-        PROFILE_SETTINGS.iter().for_each(|setting| drop(cargo.args(["--config", &format!("profile.{PROFILE}.{setting}")])));
+        for setting in PROFILE_SETTINGS {
+            cargo.args(["--config", &format!("profile.{PROFILE}.{setting}")]);
+        }
     }
     let (status, messages) = run(cargo, Stdio::inherit()).await?;
     if !status.success() {
-        let detail = format!("the agent in {} does not build: see cargo's words above", folder.display());
+        let detail = format!(
+            "the agent in {} does not build: see cargo's words above",
+            folder.display()
+        );
         return Err(Failure::new("build_failed", detail));
     }
     let wasm = component(&messages, &manifest).ok_or_else(|| {
-        let detail = format!("{} makes no component: set crate-type = [\"cdylib\"] under [lib]", manifest.display());
+        let detail = format!(
+            "{} makes no component: set crate-type = [\"cdylib\"] under [lib]",
+            manifest.display()
+        );
         Failure::new("build_failed", detail)
     })?;
-    Ok(Built { agent: package.name.replace('_', "-"), wasm })
+    Ok(Built {
+        agent: package.name.replace('_', "-"),
+        wasm,
+    })
 }
 
 /// Whether the toolchain of `folder` can compile for the target.
@@ -75,7 +112,9 @@ async fn ensure_target(folder: &Path, out: Output) -> Result<(), Failure> {
     out.note(format!("adding the Rust target {TARGET}"));
     let command = format!("rustup target add {TARGET}");
     let missing = |why: String| {
-        let detail = format!("the Rust target {TARGET} is missing{why}: run `{command}` (rustup is at https://rustup.rs)");
+        let detail = format!(
+            "the Rust target {TARGET} is missing{why}: run `{command}` (rustup is at https://rustup.rs)"
+        );
         Failure::new("no_wasm_target", detail)
     };
     let mut rustup = Command::new("rustup");
@@ -103,10 +142,15 @@ struct Package {
 
 async fn metadata(folder: &Path) -> Result<Metadata, Failure> {
     let mut cargo = Command::new("cargo");
-    cargo.current_dir(folder).args(["metadata", "--no-deps", "--format-version", "1"]);
+    cargo
+        .current_dir(folder)
+        .args(["metadata", "--no-deps", "--format-version", "1"]);
     let (status, metadata) = run(cargo, Stdio::inherit()).await?;
     if !status.success() {
-        return Err(Failure::new("build_failed", format!("cargo cannot read {}/Cargo.toml", folder.display())));
+        return Err(Failure::new(
+            "build_failed",
+            format!("cargo cannot read {}/Cargo.toml", folder.display()),
+        ));
     }
     Ok(serde_json::from_slice(&metadata)?)
 }
@@ -114,25 +158,43 @@ async fn metadata(folder: &Path) -> Result<Metadata, Failure> {
 fn defines_profile(workspace: &Path) -> bool {
     // A manifest that cannot be read is cargo's to complain about.
     let manifest = std::fs::read_to_string(workspace.join("Cargo.toml")).unwrap_or_default();
-    manifest.lines().any(|line| line.trim() == format!("[profile.{PROFILE}]"))
+    manifest
+        .lines()
+        .any(|line| line.trim() == format!("[profile.{PROFILE}]"))
 }
 
 /// The component among what cargo says it made.
 fn component(messages: &[u8], manifest: &Path) -> Option<PathBuf> {
-    let made = messages.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+    let made = messages
+        .split(|&byte| byte == b'\n')
+        .filter_map(|line| serde_json::from_slice::<Value>(line).ok());
     let ours = made.filter(|message| {
-        message["reason"] == "compiler-artifact" && message["manifest_path"].as_str().map(Path::new) == Some(manifest)
+        message["reason"] == "compiler-artifact"
+            && message["manifest_path"].as_str().map(Path::new) == Some(manifest)
     });
-    let files: Vec<_> = ours.filter_map(|message| message["filenames"].as_array().cloned()).flatten().collect();
-    files.iter().filter_map(Value::as_str).map(PathBuf::from).find(|file| file.extension().is_some_and(|e| e == "wasm"))
+    let files: Vec<_> = ours
+        .filter_map(|message| message["filenames"].as_array().cloned())
+        .flatten()
+        .collect();
+    files
+        .iter()
+        .filter_map(Value::as_str)
+        .map(PathBuf::from)
+        .find(|file| file.extension().is_some_and(|e| e == "wasm"))
 }
 
 /// Runs a tool to its end; what it prints is the answer.
 async fn run(mut tool: Command, errors: Stdio) -> Result<(ExitStatus, Vec<u8>), Failure> {
     let name = tool.as_std().get_program().to_string_lossy().into_owned();
-    tool.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors).process_group(0);
+    tool.stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(errors)
+        .process_group(0);
     let mut group = Group(tool.spawn().map_err(|error| {
-        Failure::new("no_rust", format!("`{name}` cannot be run ({error}): install Rust from https://rustup.rs"))
+        Failure::new(
+            "no_rust",
+            format!("`{name}` cannot be run ({error}): install Rust from https://rustup.rs"),
+        )
     })?);
     let mut answer = Vec::new();
     if let Some(stdout) = &mut group.0.stdout {

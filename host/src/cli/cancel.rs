@@ -23,12 +23,23 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args, out: Output) -> Result<(), Failure> {
-    let run = args.target.client()?.post(&["agents", &args.agent, "runs", &args.run, "cancel"], &json!({})).await?;
+    let run = args
+        .target
+        .client()?
+        .post(
+            &["agents", &args.agent, "runs", &args.run, "cancel"],
+            &json!({}),
+        )
+        .await?;
     if out.is_json() {
         return out.json(&run);
     }
     out.line(match at(&run, "/stop_reason").as_str() {
-        "" => format!("{}: asked to stop, {} still; ask again for the receipt", args.run, at(&run, "/state")),
+        "" => format!(
+            "{}: asked to stop, {} still; ask again for the receipt",
+            args.run,
+            at(&run, "/state")
+        ),
         reason => format!("{}: {} ({reason})", args.run, at(&run, "/state")),
     });
     if run["receipt"].is_object() {

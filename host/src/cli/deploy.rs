@@ -33,11 +33,23 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args, out: Output) -> Result<(), Failure> {
     let client = args.target.client()?;
-    let file = if args.from.is_dir() { build(&args.from, out).await?.wasm } else { args.from };
+    let file = if args.from.is_dir() {
+        build(&args.from, out).await?.wasm
+    } else {
+        args.from
+    };
     let component = tokio::fs::read(&file).await.map_err(|error| {
-        Failure::new("io", format!("cannot read {}: {error}; name a .wasm file or a crate's folder", file.display()))
+        Failure::new(
+            "io",
+            format!(
+                "cannot read {}: {error}; name a .wasm file or a crate's folder",
+                file.display()
+            ),
+        )
     })?;
-    let (mut version, made) = client.upload(&["agents", &args.agent, "versions"], component).await?;
+    let (mut version, made) = client
+        .upload(&["agents", &args.agent, "versions"], component)
+        .await?;
     if !args.no_stable {
         make_stable(&client, &args.agent, number(&version, "/number")).await?;
     }
@@ -48,13 +60,26 @@ pub(super) async fn run(args: Args, out: Output) -> Result<(), Failure> {
     }
     let state = if made { "deployed" } else { "known already" };
     let stable = if args.no_stable { "" } else { ", stable now" };
-    out.line(format!("{} v{}: {state}{stable}", args.agent, number(&version, "/number")));
+    out.line(format!(
+        "{} v{}: {state}{stable}",
+        args.agent,
+        number(&version, "/number")
+    ));
     out.fields(&fields(&version));
     Ok(())
 }
 
-pub(super) async fn make_stable(client: &Client, agent: &str, version: i64) -> Result<Value, Failure> {
-    client.put(&["agents", agent, "channels", "stable"], &json!({ "version": version })).await
+pub(super) async fn make_stable(
+    client: &Client,
+    agent: &str,
+    version: i64,
+) -> Result<Value, Failure> {
+    client
+        .put(
+            &["agents", agent, "channels", "stable"],
+            &json!({ "version": version }),
+        )
+        .await
 }
 
 /// A version as people read it.
@@ -62,7 +87,10 @@ pub(super) fn fields(version: &Value) -> Vec<(&'static str, String)> {
     vec![
         ("digest", at(version, "/digest")),
         ("size", bytes(number(version, "/size_bytes"))),
-        ("compiled in", format!("{} ms", number(version, "/compile_ms"))),
+        (
+            "compiled in",
+            format!("{} ms", number(version, "/compile_ms")),
+        ),
         ("imports", at(version, "/imports")),
         ("model", at(version, "/manifest/model")),
         ("description", at(version, "/manifest/description")),

@@ -74,14 +74,23 @@ struct Create {
 
 pub(super) async fn run(args: Args, out: Output) -> Result<(), Failure> {
     match args.verb {
-        Verb::Create(create) if create.new_org.is_some() || create.operator => direct(create, out).await,
+        Verb::Create(create) if create.new_org.is_some() || create.operator => {
+            direct(create, out).await
+        }
         Verb::Create(create) => {
             let new = json!({ "name": create.name, "scopes": create.scopes, "expires_at": create.expires_at });
             let key = create.target.client()?.post(&["keys"], &new).await?;
             tell(&key, out)
         }
-        Verb::Ls { cursor, limit, target } => {
-            let query = [("cursor", cursor), ("limit", limit.map(|limit| limit.to_string()))];
+        Verb::Ls {
+            cursor,
+            limit,
+            target,
+        } => {
+            let query = [
+                ("cursor", cursor),
+                ("limit", limit.map(|limit| limit.to_string())),
+            ];
             list(&target.client()?.get(&["keys"], &query).await?, out)
         }
         Verb::Revoke { key, target } => {
@@ -89,7 +98,11 @@ pub(super) async fn run(args: Args, out: Output) -> Result<(), Failure> {
             if out.is_json() {
                 return out.json(&key);
             }
-            out.line(format!("{} ({}) is revoked", at(&key, "/id"), at(&key, "/name")));
+            out.line(format!(
+                "{} ({}) is revoked",
+                at(&key, "/id"),
+                at(&key, "/name")
+            ));
             Ok(())
         }
     }
@@ -116,9 +129,19 @@ fn list(page: &Value, out: Output) -> Result<(), Failure> {
         return out.json(page);
     }
     let rows = page["data"].as_array().into_iter().flatten().map(|key| {
-        [at(key, "/id"), at(key, "/name"), at(key, "/scopes"), at(key, "/created_at"), at(key, "/expires_at"), at(key, "/revoked_at")]
+        [
+            at(key, "/id"),
+            at(key, "/name"),
+            at(key, "/scopes"),
+            at(key, "/created_at"),
+            at(key, "/expires_at"),
+            at(key, "/revoked_at"),
+        ]
     });
-    out.table(["key", "name", "scopes", "created", "expires", "revoked"], rows.collect());
+    out.table(
+        ["key", "name", "scopes", "created", "expires", "revoked"],
+        rows.collect(),
+    );
     more(page).inspect(|more| out.note(more));
     Ok(())
 }
@@ -133,7 +156,12 @@ async fn direct(create: Create, out: Output) -> Result<(), Failure> {
     refuse_unmigrated(&db).await?;
     let random = Random::system();
     let cursors = Cursors::new(&db::shared_key(&db, "cursors", &random).await?);
-    let identity = Identity::new(db, Clock::system(), Ids::new(Clock::system(), random), cursors);
+    let identity = Identity::new(
+        db,
+        Clock::system(),
+        Ids::new(Clock::system(), random),
+        cursors,
+    );
     let (slug, (key, secret)) = make(&identity, create).await?;
     let mut document = serde_json::to_value(&key)?;
     document["org"] = json!(slug);
@@ -147,7 +175,8 @@ async fn make(identity: &Identity, create: Create) -> Result<(String, (Key, Secr
         return Ok((slug, (key, secret)));
     }
     let slug = create.target.org.filter(|slug| !slug.is_empty());
-    let slug = slug.ok_or_else(|| Failure::usage("name the organization with --org (BULKHEAD_ORG)"))?;
+    let slug =
+        slug.ok_or_else(|| Failure::usage("name the organization with --org (BULKHEAD_ORG)"))?;
     let org = identity.find_organization(&slug).await?.ok_or_else(|| {
         let detail = format!("there is no organization `{slug}`: make it with `bulkhead keys create --new-org {slug}`");
         Failure::new("not_found", detail)

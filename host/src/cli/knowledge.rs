@@ -75,16 +75,45 @@ enum Verb {
 pub(super) async fn run(args: Args, out: Output) -> Result<(), Failure> {
     match args.verb {
         Verb::Add { from, tags, target } => add(&target.client()?, &from, &tags, out).await,
-        Verb::Search { text, limit, tags, target } => {
+        Verb::Search {
+            text,
+            limit,
+            tags,
+            target,
+        } => {
             let query = json!({ "text": text, "limit": limit, "tags": tags });
-            search(&target.client()?.post(&["knowledge", "search"], &query).await?, out)
+            search(
+                &target
+                    .client()?
+                    .post(&["knowledge", "search"], &query)
+                    .await?,
+                out,
+            )
         }
-        Verb::Ls { tag, cursor, limit, target } => {
-            let query = [("tag", tag), ("cursor", cursor), ("limit", limit.map(|limit| limit.to_string()))];
-            list(&target.client()?.get(&["knowledge", "entries"], &query).await?, out)
+        Verb::Ls {
+            tag,
+            cursor,
+            limit,
+            target,
+        } => {
+            let query = [
+                ("tag", tag),
+                ("cursor", cursor),
+                ("limit", limit.map(|limit| limit.to_string())),
+            ];
+            list(
+                &target
+                    .client()?
+                    .get(&["knowledge", "entries"], &query)
+                    .await?,
+                out,
+            )
         }
         Verb::Rm { entry, target } => {
-            target.client()?.delete(&["knowledge", "entries", &entry]).await?;
+            target
+                .client()?
+                .delete(&["knowledge", "entries", &entry])
+                .await?;
             if out.is_json() {
                 return out.json(&json!({ "removed": entry }));
             }
@@ -96,7 +125,11 @@ pub(super) async fn run(args: Args, out: Output) -> Result<(), Failure> {
 
 /// A bar on a terminal; elsewhere nothing.
 pub(super) fn progress(files: usize, out: Output) -> ProgressBar {
-    let target = if out.is_json() { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    let target = if out.is_json() {
+        ProgressDrawTarget::hidden()
+    } else {
+        ProgressDrawTarget::stderr()
+    };
     let bar = ProgressBar::with_draw_target(Some(files as u64), target);
     if let Ok(style) = ProgressStyle::with_template("knowledge {bar:32} {pos}/{len} {wide_msg}") {
         bar.set_style(style);
@@ -106,7 +139,11 @@ pub(super) fn progress(files: usize, out: Output) -> ProgressBar {
 }
 
 async fn add(client: &Client, from: &Path, tags: &[String], out: Output) -> Result<(), Failure> {
-    let files = if from.is_dir() { ingest::collect(from, &Limits::default())? } else { vec![single(from)?] };
+    let files = if from.is_dir() {
+        ingest::collect(from, &Limits::default())?
+    } else {
+        vec![single(from)?]
+    };
     let bar = progress(files.len(), out);
     let (mut added, mut changed) = (0, 0);
     for file in &files {
@@ -123,29 +160,56 @@ async fn add(client: &Client, from: &Path, tags: &[String], out: Output) -> Resu
     if out.is_json() {
         return out.json(&json!({ "files": files.len(), "added": added, "changed": changed, "unchanged": unchanged }));
     }
-    out.line(format!("{} files: {added} added, {changed} changed, {unchanged} as they were", files.len()));
+    out.line(format!(
+        "{} files: {added} added, {changed} changed, {unchanged} as they were",
+        files.len()
+    ));
     Ok(())
 }
 
 fn single(file: &Path) -> Result<SourceFile, Failure> {
-    let unreadable = |why: &str| Failure::new("io", format!("cannot read {}: {why}", file.display()));
-    let meta = file.metadata().map_err(|error| unreadable(&error.to_string()))?;
-    let name = file.file_name().and_then(|name| name.to_str()).filter(|_| meta.is_file());
-    let source = name.ok_or_else(|| unreadable("it is no file with a UTF-8 name"))?.to_owned();
+    let unreadable =
+        |why: &str| Failure::new("io", format!("cannot read {}: {why}", file.display()));
+    let meta = file
+        .metadata()
+        .map_err(|error| unreadable(&error.to_string()))?;
+    let name = file
+        .file_name()
+        .and_then(|name| name.to_str())
+        .filter(|_| meta.is_file());
+    let source = name
+        .ok_or_else(|| unreadable("it is no file with a UTF-8 name"))?
+        .to_owned();
     if meta.len() > Limits::default().file_bytes_max {
-        return Err(unreadable(&format!("it is larger than {} bytes; split it", Limits::default().file_bytes_max)));
+        return Err(unreadable(&format!(
+            "it is larger than {} bytes; split it",
+            Limits::default().file_bytes_max
+        )));
     }
-    Ok(SourceFile { path: file.to_owned(), source, bytes: meta.len() })
+    Ok(SourceFile {
+        path: file.to_owned(),
+        source,
+        bytes: meta.len(),
+    })
 }
 
 fn search(hits: &Value, out: Output) -> Result<(), Failure> {
     if out.is_json() {
         return out.json(hits);
     }
-    let data = hits["data"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let data = hits["data"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     for (place, hit) in data.iter().enumerate() {
         out.line(format!("{}. {}", place + 1, passage(hit)));
-        out.line(format!("   {}\n", at(hit, "/snippet/text").split_whitespace().collect::<Vec<_>>().join(" ")));
+        out.line(format!(
+            "   {}\n",
+            at(hit, "/snippet/text")
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" ")
+        ));
     }
     if data.is_empty() {
         out.note("(nothing found)");
@@ -158,7 +222,10 @@ pub(super) fn passage(of: &Value) -> String {
     let (title, heading, source) = (at(of, "/title"), at(of, "/heading"), at(of, "/source"));
     let mut text = title.clone();
     // The outermost heading usually is the title.
-    for part in heading.split(" > ").filter(|part| !part.is_empty() && *part != title) {
+    for part in heading
+        .split(" > ")
+        .filter(|part| !part.is_empty() && *part != title)
+    {
         text.push_str(&format!(" › {part}"));
     }
     if !source.is_empty() {
@@ -172,9 +239,19 @@ fn list(page: &Value, out: Output) -> Result<(), Failure> {
         return out.json(page);
     }
     let rows = page["data"].as_array().into_iter().flatten().map(|entry| {
-        [at(entry, "/id"), at(entry, "/title"), at(entry, "/source"), at(entry, "/chunks"), bytes(number(entry, "/content_bytes")), at(entry, "/tags")]
+        [
+            at(entry, "/id"),
+            at(entry, "/title"),
+            at(entry, "/source"),
+            at(entry, "/chunks"),
+            bytes(number(entry, "/content_bytes")),
+            at(entry, "/tags"),
+        ]
     });
-    out.table(["entry", "title", "source", "chunks", "size", "tags"], rows.collect());
+    out.table(
+        ["entry", "title", "source", "chunks", "size", "tags"],
+        rows.collect(),
+    );
     more(page).inspect(|more| out.note(more));
     Ok(())
 }

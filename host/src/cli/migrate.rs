@@ -23,10 +23,16 @@ pub(super) async fn run(_args: Args, out: Output) -> Result<(), Failure> {
     })?;
     let db = db::connect(url.expose(), 1).await?;
     db::migrate(&db).await?;
-    let version = db::MIGRATIONS.iter().map(|migration| migration.version).max();
+    let version = db::MIGRATIONS
+        .iter()
+        .map(|migration| migration.version)
+        .max();
     if out.is_json() {
         return out.json(&json!({ "migration": version }));
     }
-    out.line(format!("the database is at migration {}", version.unwrap_or(0)));
+    out.line(format!(
+        "the database is at migration {}",
+        version.unwrap_or(0)
+    ));
     Ok(())
 }

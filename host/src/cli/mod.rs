@@ -26,7 +26,12 @@ use self::terminal::{Failure, Format, Output, usage};
 use crate::sandbox::compile;
 
 #[derive(Debug, Parser)]
-#[command(name = "bulkhead", version, about = "Runs AI agents that nobody has to trust.", max_term_width = 100)]
+#[command(
+    name = "bulkhead",
+    version,
+    about = "Runs AI agents that nobody has to trust.",
+    max_term_width = 100
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -55,7 +60,10 @@ pub fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1);
     if words.next().is_some_and(|word| word == compile::CHILD) {
         // The compile child has an empty environment and limits of its own: no runtime, no configuration.
-        let settings = words.next().and_then(|word| word.into_string().ok()).unwrap_or_default();
+        let settings = words
+            .next()
+            .and_then(|word| word.into_string().ok())
+            .unwrap_or_default();
         return ExitCode::from(u8::try_from(compile::child(&settings)).unwrap_or(1));
     }
     let cli = match Cli::try_parse() {
@@ -70,7 +78,9 @@ pub fn main() -> ExitCode {
 }
 
 fn on_runtime(command: Command, out: Output) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let outcome = runtime.block_on(Box::pin(command.run(out)));
     // What still blocks a thread, such as a read of the index, must not keep the program.
     runtime.shutdown_timeout(Duration::from_secs(1));

@@ -79,7 +79,11 @@ async fn list(args: List, out: Output) -> Result<(), Failure> {
         ("cursor", args.cursor),
         ("limit", args.limit.map(|limit| limit.to_string())),
     ];
-    let page = args.target.client()?.get(&["agents", &args.agent, "runs"], &query).await?;
+    let page = args
+        .target
+        .client()?
+        .get(&["agents", &args.agent, "runs"], &query)
+        .await?;
     if out.is_json() {
         return out.json(&page);
     }
@@ -95,7 +99,12 @@ async fn list(args: List, out: Output) -> Result<(), Failure> {
             format!("{} ms", number(run, "/usage/wall_ms")),
         ]
     });
-    out.table(["run", "state", "stop", "version", "created", "tokens", "fuel", "took"], rows.collect());
+    out.table(
+        [
+            "run", "state", "stop", "version", "created", "tokens", "fuel", "took",
+        ],
+        rows.collect(),
+    );
     more(&page).inspect(|more| out.note(more));
     Ok(())
 }
@@ -111,13 +120,30 @@ async fn show(args: Show, out: Output) -> Result<(), Failure> {
     }
     let items = || answer["data"].as_array().into_iter().flatten();
     if args.events {
-        let rows = items().map(|event| [at(event, "/seq"), at(event, "/at"), at(event, "/kind"), at(event, "/data")]);
+        let rows = items().map(|event| {
+            [
+                at(event, "/seq"),
+                at(event, "/at"),
+                at(event, "/kind"),
+                at(event, "/data"),
+            ]
+        });
         out.table(["seq", "at", "kind", "data"], rows.collect());
     } else if args.steps {
         let rows = items().map(|step| {
-            [at(step, "/seq"), at(step, "/started_at"), at(step, "/kind"), at(step, "/status"), at(step, "/request"), at(step, "/response")]
+            [
+                at(step, "/seq"),
+                at(step, "/started_at"),
+                at(step, "/kind"),
+                at(step, "/status"),
+                at(step, "/request"),
+                at(step, "/response"),
+            ]
         });
-        out.table(["seq", "at", "kind", "status", "request", "response"], rows.collect());
+        out.table(
+            ["seq", "at", "kind", "status", "request", "response"],
+            rows.collect(),
+        );
     } else {
         one(&answer, out);
     }
@@ -127,7 +153,10 @@ async fn show(args: Show, out: Output) -> Result<(), Failure> {
 fn one(run: &Value, out: Output) {
     let mut fields = vec![
         ("run", at(run, "/id")),
-        ("agent", format!("{} v{}", at(run, "/agent"), at(run, "/version"))),
+        (
+            "agent",
+            format!("{} v{}", at(run, "/agent"), at(run, "/version")),
+        ),
         ("state", at(run, "/state")),
         ("stop", at(run, "/stop_reason")),
         ("created", at(run, "/created_at")),
@@ -145,5 +174,9 @@ fn one(run: &Value, out: Output) {
 }
 
 fn tokens(run: &Value) -> String {
-    format!("{}+{}", number(run, "/usage/input_tokens"), number(run, "/usage/output_tokens"))
+    format!(
+        "{}+{}",
+        number(run, "/usage/input_tokens"),
+        number(run, "/usage/output_tokens")
+    )
 }

@@ -28,13 +28,24 @@ Environment:
   BULKHEAD__SECTION__KEY, such as BULKHEAD__DATA or BULKHEAD__RUNS__WALL_MS: any setting; wins over the file")]
 pub(super) struct Args {
     /// The configuration, TOML.
-    #[arg(long, env = "BULKHEAD_CONFIG", hide_env_values = true, value_name = "FILE")]
+    #[arg(
+        long,
+        env = "BULKHEAD_CONFIG",
+        hide_env_values = true,
+        value_name = "FILE"
+    )]
     config: Option<PathBuf>,
     /// Migrate the database first.
     #[arg(long)]
     migrate: bool,
     /// What to log.
-    #[arg(long, env = "BULKHEAD_LOG", hide_env_values = true, value_name = "FILTER", default_value = "info")]
+    #[arg(
+        long,
+        env = "BULKHEAD_LOG",
+        hide_env_values = true,
+        value_name = "FILTER",
+        default_value = "info"
+    )]
     log: String,
 }
 
@@ -43,8 +54,16 @@ pub(super) async fn run(args: Args, out: Output) -> Result<(), Failure> {
     let mut stop = Stop::listen()?;
     let config = Config::load(args.config.as_deref())?;
     let surroundings = Surroundings::read();
-    let database_url = required(surroundings.database_url, "DATABASE_URL", "postgres://user:password@host/database")?;
-    let master_key = required(surroundings.master_key, "BULKHEAD_MASTER_KEY", "what `openssl rand -hex 32` prints")?;
+    let database_url = required(
+        surroundings.database_url,
+        "DATABASE_URL",
+        "postgres://user:password@host/database",
+    )?;
+    let master_key = required(
+        surroundings.master_key,
+        "BULKHEAD_MASTER_KEY",
+        "what `openssl rand -hex 32` prints",
+    )?;
     let master_key = config::master_key(&master_key)?;
     refuse_unsafe(&config)?;
     let held = hold(&config.data)?;
@@ -54,7 +73,13 @@ pub(super) async fn run(args: Args, out: Output) -> Result<(), Failure> {
     } else {
         refuse_unmigrated(&db).await?;
     }
-    let parts = Parts { db, clock: Clock::system(), random: Random::system(), master_key, program: program()? };
+    let parts = Parts {
+        db,
+        clock: Clock::system(),
+        random: Random::system(),
+        master_key,
+        program: program()?,
+    };
     let host = Host::start(config, parts, Pace::Time).await?;
     let (url, metrics_url) = (
         format!("http://{}", reachable(host.address)),
@@ -86,7 +111,9 @@ pub(super) async fn refuse_unmigrated(db: &sqlx::PgPool) -> Result<(), Failure> 
 
 fn required(value: Option<Secret>, name: &str, such_as: &str) -> Result<Secret, Failure> {
     value.ok_or_else(|| {
-        Failure::usage(format!("{name} is not set: set it to {such_as} (`bulkhead dev` needs nothing set up)"))
+        Failure::usage(format!(
+            "{name} is not set: set it to {such_as} (`bulkhead dev` needs nothing set up)"
+        ))
     })
 }
 

@@ -32,7 +32,10 @@ impl Stop {
     }
 
     /// `work`, unless a stop is asked for first.
-    pub(super) async fn unless<T>(&mut self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    pub(super) async fn unless<T>(
+        &mut self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
         tokio::select! {
             biased;
             () = self.asked() => Err(Failure::interrupted()),

@@ -50,11 +50,23 @@ enum Verb {
 
 pub(super) async fn run(args: Args, out: Output) -> Result<(), Failure> {
     match args.verb {
-        Verb::Ls { agent, cursor, limit, target } => {
-            let query = [("cursor", cursor), ("limit", limit.map(|limit| limit.to_string()))];
+        Verb::Ls {
+            agent,
+            cursor,
+            limit,
+            target,
+        } => {
+            let query = [
+                ("cursor", cursor),
+                ("limit", limit.map(|limit| limit.to_string())),
+            ];
             list(&agent, &query, &target, out).await
         }
-        Verb::Show { agent, number, target } => {
+        Verb::Show {
+            agent,
+            number,
+            target,
+        } => {
             let path = ["agents", &agent, "versions", &number.to_string()];
             let version = target.client()?.get(&path, &[]).await?;
             if out.is_json() {
@@ -64,7 +76,11 @@ pub(super) async fn run(args: Args, out: Output) -> Result<(), Failure> {
             out.fields(&fields(&version));
             Ok(())
         }
-        Verb::Stable { agent, number, target } => {
+        Verb::Stable {
+            agent,
+            number,
+            target,
+        } => {
             let agent = make_stable(&target.client()?, &agent, number.into()).await?;
             if out.is_json() {
                 return out.json(&agent);
@@ -75,25 +91,41 @@ pub(super) async fn run(args: Args, out: Output) -> Result<(), Failure> {
     }
 }
 
-async fn list(agent: &str, query: &[(&str, Option<String>)], target: &Target, out: Output) -> Result<(), Failure> {
+async fn list(
+    agent: &str,
+    query: &[(&str, Option<String>)],
+    target: &Target,
+    out: Output,
+) -> Result<(), Failure> {
     let client = target.client()?;
     let page = client.get(&["agents", agent, "versions"], query).await?;
     if out.is_json() {
         return out.json(&page);
     }
     let stable = client.get(&["agents", agent], &[]).await?["stable"].as_i64();
-    let rows = page["data"].as_array().into_iter().flatten().map(|version| {
-        let stable = if stable == version["number"].as_i64() { "stable" } else { "" };
-        [
-            at(version, "/number"),
-            stable.to_owned(),
-            at(version, "/created_at"),
-            bytes(number(version, "/size_bytes")),
-            at(version, "/digest").chars().take(19).collect(),
-            at(version, "/imports"),
-        ]
-    });
-    out.table(["version", "channel", "created", "size", "digest", "imports"], rows.collect());
+    let rows = page["data"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|version| {
+            let stable = if stable == version["number"].as_i64() {
+                "stable"
+            } else {
+                ""
+            };
+            [
+                at(version, "/number"),
+                stable.to_owned(),
+                at(version, "/created_at"),
+                bytes(number(version, "/size_bytes")),
+                at(version, "/digest").chars().take(19).collect(),
+                at(version, "/imports"),
+            ]
+        });
+    out.table(
+        ["version", "channel", "created", "size", "digest", "imports"],
+        rows.collect(),
+    );
     more(&page).inspect(|more| out.note(more));
     Ok(())
 }

@@ -29,7 +29,11 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) async fn get(&self, path: &[&str], query: &[(&str, Option<String>)]) -> Result<Value, Failure> {
+    pub(super) async fn get(
+        &self,
+        path: &[&str],
+        query: &[(&str, Option<String>)],
+    ) -> Result<Value, Failure> {
         let mut url = self.url(path)?;
         for (name, value) in query {
             if let Some(value) = value {
@@ -40,30 +44,45 @@ impl Client {
     }
 
     pub(super) async fn post(&self, path: &[&str], body: &Value) -> Result<Value, Failure> {
-        self.answer(self.request(Method::POST, self.url(path)?).json(body)).await
+        self.answer(self.request(Method::POST, self.url(path)?).json(body))
+            .await
     }
 
     pub(super) async fn put(&self, path: &[&str], body: &Value) -> Result<Value, Failure> {
-        self.answer(self.request(Method::PUT, self.url(path)?).json(body)).await
+        self.answer(self.request(Method::PUT, self.url(path)?).json(body))
+            .await
     }
 
     pub(super) async fn delete(&self, path: &[&str]) -> Result<Value, Failure> {
-        self.answer(self.request(Method::DELETE, self.url(path)?)).await
+        self.answer(self.request(Method::DELETE, self.url(path)?))
+            .await
     }
 
     /// The answer, and whether it says that something was made.
     pub(super) async fn make(&self, path: &[&str], body: &Value) -> Result<(Value, bool), Failure> {
-        self.made(self.request(Method::POST, self.url(path)?).json(body)).await
+        self.made(self.request(Method::POST, self.url(path)?).json(body))
+            .await
     }
 
     /// The same for a component.
-    pub(super) async fn upload(&self, path: &[&str], component: Vec<u8>) -> Result<(Value, bool), Failure> {
-        let request = self.request(Method::POST, self.url(path)?).header(CONTENT_TYPE, "application/wasm");
+    pub(super) async fn upload(
+        &self,
+        path: &[&str],
+        component: Vec<u8>,
+    ) -> Result<(Value, bool), Failure> {
+        let request = self
+            .request(Method::POST, self.url(path)?)
+            .header(CONTENT_TYPE, "application/wasm");
         self.made(request.body(component)).await
     }
 
     /// Starts something that answers with a stream; it has no end in time.
-    pub(super) async fn open(&self, method: Method, path: &[&str], how: Opening<'_>) -> Result<Response, Failure> {
+    pub(super) async fn open(
+        &self,
+        method: Method,
+        path: &[&str],
+        how: Opening<'_>,
+    ) -> Result<Response, Failure> {
         let mut request = self.request(method, self.url(path)?).header(ACCEPT, STREAM);
         if let Some((key, body)) = how.start {
             request = request.header("idempotency-key", key).json(body);
@@ -75,7 +94,9 @@ impl Client {
     }
 
     fn request(&self, method: Method, url: Url) -> RequestBuilder {
-        self.http.request(method, url).bearer_auth(self.key.expose())
+        self.http
+            .request(method, url)
+            .bearer_auth(self.key.expose())
     }
 
     /// Names go in as path segments, so that no name can lead elsewhere.
@@ -85,7 +106,7 @@ impl Client {
         }
         let mut url = self.base.clone();
         match url.path_segments_mut() {
-            Ok(mut segments) => drop(segments.extend(path)),
+            Ok(mut segments) => _ = segments.extend(path),
             Err(()) => return Err(Failure::usage(format!("{} is no web address", self.base))),
         }
         Ok(url)
@@ -112,7 +133,10 @@ impl Client {
             Ok(problem) => problem.into(),
             Err(_) => Failure::new(
                 "not_bulkhead",
-                format!("{} answered {status} as no Bulkhead does: check --url (BULKHEAD_URL)", self.host()),
+                format!(
+                    "{} answered {status} as no Bulkhead does: check --url (BULKHEAD_URL)",
+                    self.host()
+                ),
             ),
         })
     }
@@ -120,13 +144,21 @@ impl Client {
     fn unsent(&self, error: &reqwest::Error) -> Failure {
         let host = self.host();
         if error.is_connect() {
-            let detail = format!("no host answers at {host}: start one with `bulkhead dev`, or name it with --url (BULKHEAD_URL)");
+            let detail = format!(
+                "no host answers at {host}: start one with `bulkhead dev`, or name it with --url (BULKHEAD_URL)"
+            );
             return Failure::new(UNREACHABLE, detail);
         }
         if error.is_timeout() {
-            return Failure::new(UNREACHABLE, format!("{host} did not answer in time; look at its log, then try again"));
+            return Failure::new(
+                UNREACHABLE,
+                format!("{host} did not answer in time; look at its log, then try again"),
+            );
         }
-        Failure::new(UNREACHABLE, format!("the connection to {host} broke; try again"))
+        Failure::new(
+            UNREACHABLE,
+            format!("the connection to {host} broke; try again"),
+        )
     }
 
     fn host(&self) -> String {
@@ -146,7 +178,11 @@ pub(super) struct Opening<'a> {
 
 async fn read(response: Response) -> Result<Value, Failure> {
     let body = bytes(response).await?;
-    Ok(if body.is_empty() { Value::Null } else { serde_json::from_slice(&body)? })
+    Ok(if body.is_empty() {
+        Value::Null
+    } else {
+        serde_json::from_slice(&body)?
+    })
 }
 
 async fn bytes(mut response: Response) -> Result<Vec<u8>, Failure> {
@@ -155,7 +191,10 @@ async fn bytes(mut response: Response) -> Result<Vec<u8>, Failure> {
     while let Some(chunk) = response.chunk().await.map_err(broken)? {
         body.extend_from_slice(&chunk);
         if body.len() > ANSWER_BYTES_MAX {
-            return Err(Failure::new("answer_too_large", "the answer is larger than 64 MiB; ask for less with --limit"));
+            return Err(Failure::new(
+                "answer_too_large",
+                "the answer is larger than 64 MiB; ask for less with --limit",
+            ));
         }
     }
     Ok(body)

@@ -26,7 +26,13 @@ pub(in crate::cli) struct Target {
     #[arg(long, env = "BULKHEAD_API_KEY", hide_env_values = true, value_name = "KEY", value_parser = secret)]
     key: Option<Secret>,
     /// The data folder of a running `dev`.
-    #[arg(long, env = "BULKHEAD__DATA", hide_env_values = true, value_name = "DIR", default_value = ".bulkhead")]
+    #[arg(
+        long,
+        env = "BULKHEAD__DATA",
+        hide_env_values = true,
+        value_name = "DIR",
+        default_value = ".bulkhead"
+    )]
     pub(in crate::cli) data: PathBuf,
 }
 
@@ -36,37 +42,56 @@ impl Target {
         let running = Running::read(&self.data)?;
         let missing = |what: &str| {
             let beside = format!("no `bulkhead dev` runs on {}", self.data.display());
-            Failure::usage(format!("{what} is not known: {beside}, and neither flag nor environment names it"))
+            Failure::usage(format!(
+                "{what} is not known: {beside}, and neither flag nor environment names it"
+            ))
         };
         let url = match (named(&self.url), &running) {
             (Some(url), _) => url,
             (None, Some(running)) => running.url.clone(),
             (None, None) => return Err(missing("the host (--url, BULKHEAD_URL)")),
         };
-        let running = running.filter(|running| running.url.trim_end_matches('/') == url.trim_end_matches('/'));
+        let running = running
+            .filter(|running| running.url.trim_end_matches('/') == url.trim_end_matches('/'));
         let org = named(&self.org).or_else(|| running.as_ref().map(|running| running.org.clone()));
         let org = org.ok_or_else(|| missing("the organization (--org, BULKHEAD_ORG)"))?;
         let key = self.key.clone().filter(|key| !key.expose().is_empty());
         let key = key.or_else(|| running.map(|running| Secret::new(running.api_key)));
         let key = key.ok_or_else(|| missing("the API key (BULKHEAD_API_KEY, --key)"))?;
-        Ok(Client { http: Egress::new()?.client().clone(), base: base(&url, &org)?, key })
+        Ok(Client {
+            http: Egress::new()?.client().clone(),
+            base: base(&url, &org)?,
+            key,
+        })
     }
 }
 
 fn base(url: &str, org: &str) -> Result<Url, Failure> {
-    let bad = || Failure::usage(format!("--url (BULKHEAD_URL) {url:?} is no web address; such as http://127.0.0.1:8320"));
-    let mut base = Url::parse(url).ok().filter(|base| ["http", "https"].contains(&base.scheme())).ok_or_else(bad)?;
+    let bad = || {
+        Failure::usage(format!(
+            "--url (BULKHEAD_URL) {url:?} is no web address; such as http://127.0.0.1:8320"
+        ))
+    };
+    let mut base = Url::parse(url)
+        .ok()
+        .filter(|base| ["http", "https"].contains(&base.scheme()))
+        .ok_or_else(bad)?;
     if ["", ".", ".."].contains(&org) {
-        return Err(Failure::usage(format!("--org (BULKHEAD_ORG) {org:?} is no name")));
+        return Err(Failure::usage(format!(
+            "--org (BULKHEAD_ORG) {org:?} is no name"
+        )));
     }
     match base.path_segments_mut() {
-        Ok(mut segments) => drop(segments.pop_if_empty().extend(["v1", "orgs", org])),
+        Ok(mut segments) => _ = segments.pop_if_empty().extend(["v1", "orgs", org]),
         Err(()) => return Err(bad()),
     }
     Ok(base)
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "what clap calls a parser may fail")]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "what clap calls a parser may fail"
+)]
 fn secret(text: &str) -> Result<Secret, Infallible> {
     Ok(Secret::new(text))
 }

@@ -21,13 +21,29 @@ pub(super) struct Deployed {
     pub(super) version: Version,
 }
 
-pub(super) async fn deploy(agents: &Agents, caller: &Caller, built: &Built) -> Result<Deployed, Failure> {
+pub(super) async fn deploy(
+    agents: &Agents,
+    caller: &Caller,
+    built: &Built,
+) -> Result<Deployed, Failure> {
     let bytes = Bytes::from(tokio::fs::read(&built.wasm).await?);
-    let (Uploaded::New(version) | Uploaded::Known(version)) = agents.upload(caller, &built.agent, bytes).await?;
+    let (Uploaded::New(version) | Uploaded::Known(version)) =
+        agents.upload(caller, &built.agent, bytes).await?;
     if agents.get(caller, &built.agent).await?.stable != Some(version.number) {
-        agents.make_stable(caller, &built.agent, &MoveChannel { version: version.number }).await?;
+        agents
+            .make_stable(
+                caller,
+                &built.agent,
+                &MoveChannel {
+                    version: version.number,
+                },
+            )
+            .await?;
     }
-    Ok(Deployed { agent: built.agent.clone(), version })
+    Ok(Deployed {
+        agent: built.agent.clone(),
+        version,
+    })
 }
 
 /// Reads in the folder, if there is one.
@@ -45,14 +61,24 @@ pub(super) async fn read_knowledge(
     let mut changed = 0;
     for file in &files {
         bar.set_message(file.source.clone());
-        let put = knowledge.put(caller, None, file.read()?).await.map_err(|error| {
-            let failure = Failure::from(error);
-            Failure::new(&failure.code, format!("{}: {}", file.path.display(), failure.detail))
-        })?;
+        let put = knowledge
+            .put(caller, None, file.read()?)
+            .await
+            .map_err(|error| {
+                let failure = Failure::from(error);
+                Failure::new(
+                    &failure.code,
+                    format!("{}: {}", file.path.display(), failure.detail),
+                )
+            })?;
         changed += usize::from(put.changed);
         bar.inc(1);
     }
     bar.finish_and_clear();
-    out.note(format!("knowledge: {} files of {}, {changed} new or changed", files.len(), folder.display()));
+    out.note(format!(
+        "knowledge: {} files of {}, {changed} new or changed",
+        files.len(),
+        folder.display()
+    ));
     Ok(())
 }

@@ -21,9 +21,16 @@ impl Database {
     pub(super) async fn open(data: &Path, surroundings: &Surroundings) -> Result<Self, Failure> {
         if let Some(url) = &surroundings.database_url {
             let held = hold(data)?;
-            return Ok(Self::Given { url: url.expose().to_owned(), _held: held });
+            return Ok(Self::Given {
+                url: url.expose().to_owned(),
+                _held: held,
+            });
         }
-        let options = Options { data: data.to_owned(), path: surroundings.path.clone(), durable: true };
+        let options = Options {
+            data: data.to_owned(),
+            path: surroundings.path.clone(),
+            durable: true,
+        };
         Ok(Self::Embedded(Box::new(Postgres::start(options).await?)))
     }
 
@@ -61,7 +68,10 @@ impl Database {
 /// Makes the data folder where it is missing, and holds it against a second host.
 pub(in crate::cli) fn hold(data: &Path) -> Result<Lock, Failure> {
     use std::os::unix::fs::DirBuilderExt as _;
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data);
+    let made = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data);
     made.map_err(|error| Failure::new("io", format!("cannot create {}: {error}", data.display())))?;
     Ok(Lock::take(data)?)
 }

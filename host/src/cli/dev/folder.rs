@@ -26,7 +26,11 @@ pub(super) fn master_key(data: &Path, random: &Random) -> Result<[u8; 32], Failu
         }
     };
     config::master_key(&key).map_err(|error| {
-        let detail = format!("{} is damaged: {} Put the right one back, or start with a new --data folder.", path.display(), error.detail);
+        let detail = format!(
+            "{} is damaged: {} Put the right one back, or start with a new --data folder.",
+            path.display(),
+            error.detail
+        );
         Failure::new("invalid_configuration", detail)
     })
 }
@@ -61,7 +65,11 @@ pub(super) fn write_private(path: &Path, content: &[u8]) -> Result<(), Failure> 
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&part)?;
         file.write_all(content)?;
         file.sync_all()?;
         fs::rename(&part, path)
@@ -73,6 +81,9 @@ fn read(path: &Path) -> Result<Option<Secret>, Failure> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(Secret::new(text.trim()))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Failure::new("io", format!("cannot read {}: {error}", path.display()))),
+        Err(error) => Err(Failure::new(
+            "io",
+            format!("cannot read {}: {error}", path.display()),
+        )),
     }
 }

@@ -24,7 +24,12 @@ pub(super) fn print(
         }));
     }
     let agent = deployed.map(|deployed| {
-        format!("{} v{} ({})", deployed.agent, deployed.version.number, deployed.version.imports.join(", "))
+        format!(
+            "{} v{} ({})",
+            deployed.agent,
+            deployed.version.number,
+            deployed.version.imports.join(", ")
+        )
     });
     out.line("\nBulkhead is ready.\n");
     out.fields(&[
@@ -45,13 +50,19 @@ pub(super) fn print(
 }
 
 fn curl(running: &Running, agent: &str) -> String {
-    let url = format!("{}/v1/orgs/{}/agents/{agent}/runs", running.url, running.org);
+    let url = format!(
+        "{}/v1/orgs/{}/agents/{agent}/runs",
+        running.url, running.org
+    );
     let headers = [
         format!("authorization: Bearer {}", running.api_key),
         "accept: text/event-stream".to_owned(),
         "content-type: application/json".to_owned(),
     ];
-    let headers: Vec<_> = headers.iter().map(|header| format!("-H {}", quote(header))).collect();
+    let headers: Vec<_> = headers
+        .iter()
+        .map(|header| format!("-H {}", quote(header)))
+        .collect();
     let body = json!({ "input": QUESTION }).to_string();
     format!("curl -N {url} {} -d {}", headers.join(" "), quote(&body))
 }
@@ -66,13 +77,19 @@ fn run(agent: &str, data: &Path) -> String {
 
 /// As one would type it here: by its name where PATH leads to it, relative where it lies below, else whole.
 fn program() -> String {
-    let Ok(program) = std::env::current_exe() else { return "bulkhead".to_owned() };
+    let Ok(program) = std::env::current_exe() else {
+        return "bulkhead".to_owned();
+    };
     let path = Surroundings::read().path.unwrap_or_default();
     let on_path = program.file_name().is_some_and(|name| {
-        let first = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file());
+        let first = std::env::split_paths(&path)
+            .map(|folder| folder.join(name))
+            .find(|file| file.is_file());
         first.and_then(|file| file.canonicalize().ok()) == program.canonicalize().ok()
     });
-    let below = std::env::current_dir().ok().and_then(|here| Some(program.strip_prefix(here).ok()?.to_owned()));
+    let below = std::env::current_dir()
+        .ok()
+        .and_then(|here| Some(program.strip_prefix(here).ok()?.to_owned()));
     let shown = match below {
         _ if on_path => PathBuf::from(program.file_name().unwrap_or_default()),
         Some(below) if below.components().count() == 1 => Path::new(".").join(below),

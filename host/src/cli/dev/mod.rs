@@ -10,8 +10,8 @@ pub(super) mod running;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
-pub(super) use self::database::hold;
 use self::database::Database;
+pub(super) use self::database::hold;
 use self::running::Running;
 use super::stop::Stop;
 use super::terminal::{Failure, Output, log};
@@ -41,13 +41,25 @@ Environment:
   BULKHEAD__SECTION__KEY, such as BULKHEAD__RUNS__WALL_MS: any setting of the configuration")]
 pub(super) struct Args {
     /// The data folder: database, indexes, compiled components, keys.
-    #[arg(long, env = "BULKHEAD__DATA", hide_env_values = true, value_name = "DIR", default_value = ".bulkhead")]
+    #[arg(
+        long,
+        env = "BULKHEAD__DATA",
+        hide_env_values = true,
+        value_name = "DIR",
+        default_value = ".bulkhead"
+    )]
     data: PathBuf,
     /// Where HTTP is served; port 0 takes a free one.
     #[arg(long, env = "BULKHEAD__LISTEN", hide_env_values = true, value_name = "ADDRESS", default_value = LISTEN)]
     listen: SocketAddr,
     /// Where /metrics is served.
-    #[arg(long, env = "BULKHEAD__METRICS_LISTEN", hide_env_values = true, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    #[arg(
+        long,
+        env = "BULKHEAD__METRICS_LISTEN",
+        hide_env_values = true,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:0"
+    )]
     metrics_listen: SocketAddr,
     /// The crate of the agent to build and deploy; its `knowledge` folder is read in.
     #[arg(long, value_name = "DIR", default_value = "templates/support")]
@@ -56,7 +68,13 @@ pub(super) struct Args {
     #[arg(long, conflicts_with = "agent")]
     no_agent: bool,
     /// What to log on stderr.
-    #[arg(long, env = "BULKHEAD_LOG", hide_env_values = true, value_name = "FILTER", default_value = "warn")]
+    #[arg(
+        long,
+        env = "BULKHEAD_LOG",
+        hide_env_values = true,
+        value_name = "FILTER",
+        default_value = "warn"
+    )]
     log: String,
 }
 
@@ -70,7 +88,8 @@ pub(super) async fn run(args: Args, out: Output) -> Result<(), Failure> {
     let tasks = Tasks::current();
     // The build needs no database: both start now.
     let folder = args.agent.clone();
-    let building = (!args.no_agent).then(|| tasks.spawn(async move { super::build::build(&folder, out).await }));
+    let building = (!args.no_agent)
+        .then(|| tasks.spawn(async move { super::build::build(&folder, out).await }));
     if !args.data.join("dev-key").exists() {
         out.note(format!("making the data folder {}", args.data.display()));
     }
@@ -97,7 +116,11 @@ pub(super) async fn run(args: Args, out: Output) -> Result<(), Failure> {
     ended.and(closed)
 }
 
-async fn start(config: Config, database: &Database, surroundings: &Surroundings) -> Result<Host, Failure> {
+async fn start(
+    config: Config,
+    database: &Database,
+    surroundings: &Surroundings,
+) -> Result<Host, Failure> {
     let random = Random::system();
     let master_key = match &surroundings.master_key {
         Some(key) => crate::config::master_key(key)?,
@@ -105,7 +128,13 @@ async fn start(config: Config, database: &Database, surroundings: &Surroundings)
     };
     let db = db::connect(database.url(), config.database_connections).await?;
     db::migrate(&db).await?;
-    let parts = Parts { db, clock: Clock::system(), random, master_key, program: program()? };
+    let parts = Parts {
+        db,
+        clock: Clock::system(),
+        random,
+        master_key,
+        program: program()?,
+    };
     Ok(Host::start(config, parts, Pace::Time).await?)
 }
 
@@ -120,7 +149,10 @@ async fn serve(
 ) -> Result<(), Failure> {
     let (key, caller) = folder::api_key(&args.data, &host.app.identity).await?;
     let deployed = match building {
-        Some(building) => Some(stop.unless(deploy(host, &caller, (args, out), building)).await?),
+        Some(building) => Some(
+            stop.unless(deploy(host, &caller, (args, out), building))
+                .await?,
+        ),
         None => None,
     };
     let running = Running {
@@ -144,9 +176,17 @@ async fn deploy(
     (args, out): (&Args, Output),
     building: Building,
 ) -> Result<agent::Deployed, Failure> {
-    let built = building.await.map_err(|error| Failure::new("build_failed", error.to_string()))??;
+    let built = building
+        .await
+        .map_err(|error| Failure::new("build_failed", error.to_string()))??;
     let deployed = agent::deploy(&host.app.agents, caller, &built).await?;
-    agent::read_knowledge(&host.app.knowledge, caller, &args.agent.join("knowledge"), out).await?;
+    agent::read_knowledge(
+        &host.app.knowledge,
+        caller,
+        &args.agent.join("knowledge"),
+        out,
+    )
+    .await?;
     Ok(deployed)
 }
 
@@ -165,7 +205,9 @@ fn config(args: &Args) -> Result<Config, Failure> {
 fn refuse_taken(listen: SocketAddr) -> Result<(), Failure> {
     match TcpListener::bind(listen) {
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-            let detail = format!("{listen} is taken: stop what listens there, or take a free port with --listen 127.0.0.1:0");
+            let detail = format!(
+                "{listen} is taken: stop what listens there, or take a free port with --listen 127.0.0.1:0"
+            );
             Err(Failure::new("port_taken", detail))
         }
         _ => Ok(()),
@@ -175,7 +217,11 @@ fn refuse_taken(listen: SocketAddr) -> Result<(), Failure> {
 /// This very program, also after its file was replaced by a newer build.
 pub(super) fn program() -> Result<PathBuf, Failure> {
     let linked = Path::new("/proc/self/exe");
-    Ok(if linked.exists() { linked.to_owned() } else { std::env::current_exe()? })
+    Ok(if linked.exists() {
+        linked.to_owned()
+    } else {
+        std::env::current_exe()?
+    })
 }
 
 /// An address one can connect to.

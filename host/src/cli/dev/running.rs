@@ -32,13 +32,19 @@ impl Running {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => {
-                let detail = format!("cannot read {}: {error}; run as the user `bulkhead dev` runs as", path.display());
+                let detail = format!(
+                    "cannot read {}: {error}; run as the user `bulkhead dev` runs as",
+                    path.display()
+                );
                 return Err(Failure::new("io", detail));
             }
         };
         // A file of another make is as good as none.
-        let Ok(running) = serde_json::from_slice::<Self>(&text) else { return Ok(None) };
-        let alive = running.pid > 0 && kill(Pid::from_raw(running.pid), None) != Err(nix::errno::Errno::ESRCH);
+        let Ok(running) = serde_json::from_slice::<Self>(&text) else {
+            return Ok(None);
+        };
+        let alive = running.pid > 0
+            && kill(Pid::from_raw(running.pid), None) != Err(nix::errno::Errno::ESRCH);
         Ok(alive.then_some(running))
     }
 

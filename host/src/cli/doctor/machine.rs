@@ -34,14 +34,22 @@ async fn rust_target() -> Check {
     let name = "rust target";
     match has_target(Path::new(".")).await {
         Ok(true) => Check::ok(name, format!("{TARGET} is installed")),
-        Ok(false) => Check::bad(name, format!("run `rustup target add {TARGET}` to build agents (`bulkhead dev` does it by itself)")),
+        Ok(false) => Check::bad(
+            name,
+            format!(
+                "run `rustup target add {TARGET}` to build agents (`bulkhead dev` does it by itself)"
+            ),
+        ),
         Err(Failure { detail, .. }) => Check::bad(name, detail),
     }
 }
 
 fn postgres(surroundings: &Surroundings) -> Check {
     match Search::usual(surroundings.path.as_deref(), None).run() {
-        Ok(found) => Check::ok("postgresql", format!("version {} in {}", found.major, found.folder.display())),
+        Ok(found) => Check::ok(
+            "postgresql",
+            format!("version {} in {}", found.major, found.folder.display()),
+        ),
         Err(error) => Check::bad("postgresql", error.to_string()),
     }
 }
@@ -50,19 +58,37 @@ fn data_folder(data: &Path) -> Check {
     let name = "data folder";
     let (path, exists) = match data.metadata() {
         Ok(_) => (data.to_owned(), true),
-        Err(_) => (data.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned(), false),
+        Err(_) => (
+            data.parent()
+                .filter(|parent| !parent.as_os_str().is_empty())
+                .unwrap_or(Path::new("."))
+                .to_owned(),
+            false,
+        ),
     };
-    let owner = path.metadata().map(|meta| user(meta.uid())).unwrap_or_default();
+    let owner = path
+        .metadata()
+        .map(|meta| user(meta.uid()))
+        .unwrap_or_default();
     if let Err(error) = access(&path, AccessFlags::W_OK | AccessFlags::X_OK) {
-        let detail = format!("{} is {owner}'s and cannot be written to ({error}): choose another with --data", path.display());
+        let detail = format!(
+            "{} is {owner}'s and cannot be written to ({error}): choose another with --data",
+            path.display()
+        );
         return Check::bad(name, detail);
     }
     if !exists {
         return Check::ok(name, format!("{} will be made", data.display()));
     }
     match Running::read(data) {
-        Ok(Some(running)) => Check::ok(name, format!("{}, in use by process {}", data.display(), running.pid)),
-        _ => Check::ok(name, format!("{} is {owner}'s, free and writable", data.display())),
+        Ok(Some(running)) => Check::ok(
+            name,
+            format!("{}, in use by process {}", data.display(), running.pid),
+        ),
+        _ => Check::ok(
+            name,
+            format!("{} is {owner}'s, free and writable", data.display()),
+        ),
     }
 }
 
@@ -74,7 +100,10 @@ async fn database(url: &Secret) -> Check {
     };
     match db::is_migrated(&db).await {
         Ok(true) => Check::ok(name, "reachable, its schema is at this version"),
-        _ => Check::bad(name, "reachable, but it lacks migrations of this version: run `bulkhead migrate`"),
+        _ => Check::bad(
+            name,
+            "reachable, but it lacks migrations of this version: run `bulkhead migrate`",
+        ),
     }
 }
 
@@ -82,8 +111,21 @@ fn port(args: &Args) -> Check {
     let name = "port";
     match std::net::TcpListener::bind(args.listen) {
         Ok(_) => Check::ok(name, format!("{} is free", args.listen)),
-        Err(_) if ours(args) => Check::ok(name, format!("{} is taken by the `dev` on {}", args.listen, args.data.display())),
-        Err(error) => Check::bad(name, format!("{}: {error}; take a free one with `--listen 127.0.0.1:0`", args.listen)),
+        Err(_) if ours(args) => Check::ok(
+            name,
+            format!(
+                "{} is taken by the `dev` on {}",
+                args.listen,
+                args.data.display()
+            ),
+        ),
+        Err(error) => Check::bad(
+            name,
+            format!(
+                "{}: {error}; take a free one with `--listen 127.0.0.1:0`",
+                args.listen
+            ),
+        ),
     }
 }
 

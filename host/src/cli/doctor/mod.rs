@@ -32,10 +32,22 @@ pub(super) struct Args {
     #[arg(long)]
     invariants: bool,
     /// The data folder.
-    #[arg(long, env = "BULKHEAD__DATA", hide_env_values = true, value_name = "DIR", default_value = ".bulkhead")]
+    #[arg(
+        long,
+        env = "BULKHEAD__DATA",
+        hide_env_values = true,
+        value_name = "DIR",
+        default_value = ".bulkhead"
+    )]
     data: PathBuf,
     /// The address to be free.
-    #[arg(long, env = "BULKHEAD__LISTEN", hide_env_values = true, value_name = "ADDRESS", default_value = "127.0.0.1:8320")]
+    #[arg(
+        long,
+        env = "BULKHEAD__LISTEN",
+        hide_env_values = true,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:8320"
+    )]
     listen: SocketAddr,
 }
 
@@ -50,11 +62,19 @@ struct Check {
 
 impl Check {
     fn ok(name: &'static str, detail: impl Into<String>) -> Self {
-        Self { name, ok: true, detail: detail.into() }
+        Self {
+            name,
+            ok: true,
+            detail: detail.into(),
+        }
     }
 
     fn bad(name: &'static str, detail: impl Into<String>) -> Self {
-        Self { name, ok: false, detail: detail.into() }
+        Self {
+            name,
+            ok: false,
+            detail: detail.into(),
+        }
     }
 }
 
@@ -86,18 +106,39 @@ async fn check_invariants(data: &Path, out: Output) -> Result<(), Failure> {
         out.json(&json!({ "ok": violations.is_empty(), "checked": invariants::CHECKED, "violations": violations }))?;
     } else {
         for (invariant, what) in invariants::CHECKED {
-            let found: Vec<_> = violations.iter().filter(|violation| violation.invariant == *invariant).collect();
-            out.line(format!("{}  {invariant}: {what}", if found.is_empty() { "ok      " } else { "VIOLATED" }));
-            found.iter().for_each(|violation| out.line(format!("            {}", violation.detail)));
+            let found: Vec<_> = violations
+                .iter()
+                .filter(|violation| violation.invariant == *invariant)
+                .collect();
+            out.line(format!(
+                "{}  {invariant}: {what}",
+                if found.is_empty() {
+                    "ok      "
+                } else {
+                    "VIOLATED"
+                }
+            ));
+            found
+                .iter()
+                .for_each(|violation| out.line(format!("            {}", violation.detail)));
         }
     }
-    if violations.is_empty() { Ok(()) } else { Err(Failure::told()) }
+    if violations.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::told())
+    }
 }
 
 /// The database a command works on: the one named, else that of the `dev` beside.
-pub(super) fn database_url(data: &Path, surroundings: Surroundings) -> Result<Option<Secret>, Failure> {
+pub(super) fn database_url(
+    data: &Path,
+    surroundings: Surroundings,
+) -> Result<Option<Secret>, Failure> {
     if surroundings.database_url.is_some() {
         return Ok(surroundings.database_url);
     }
-    Ok(Running::read(data)?.and_then(|running| running.database_url).map(Secret::new))
+    Ok(Running::read(data)?
+        .and_then(|running| running.database_url)
+        .map(Secret::new))
 }

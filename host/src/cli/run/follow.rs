@@ -51,7 +51,17 @@ impl<'a> Follow<'a> {
     pub(super) fn new(client: &'a Client, agent: &'a str, new: &'a Value) -> Self {
         let key: Uuid = Ids::new(Clock::system(), Random::system()).next();
         let key = key.simple().to_string();
-        Self { client, agent, new, key, run: None, seq: 0, events: None, tries: 0, ended: false }
+        Self {
+            client,
+            agent,
+            new,
+            key,
+            run: None,
+            seq: 0,
+            events: None,
+            tries: 0,
+            ended: false,
+        }
     }
 
     /// The run's id, as soon as there is a run.
@@ -85,12 +95,20 @@ impl<'a> Follow<'a> {
     }
 
     fn take(&mut self, sse: Sse) -> Result<Option<Event>, Failure> {
-        let (Some(id), Some(kind), Some(data)) = (sse.id, sse.event, sse.data) else { return Ok(None) };
-        let Ok(seq) = id.parse::<i64>() else { return Ok(None) };
+        let (Some(id), Some(kind), Some(data)) = (sse.id, sse.event, sse.data) else {
+            return Ok(None);
+        };
+        let Ok(seq) = id.parse::<i64>() else {
+            return Ok(None);
+        };
         if seq <= self.seq {
             return Ok(None);
         }
-        let event = Event { seq, kind, data: serde_json::from_str(&data)? };
+        let event = Event {
+            seq,
+            kind,
+            data: serde_json::from_str(&data)?,
+        };
         self.seq = seq;
         self.tries = 0;
         self.ended = event.kind == "done";
@@ -104,7 +122,9 @@ impl<'a> Follow<'a> {
         }
         self.tries += 1;
         match self.connect().await {
-            Err(failure) if self.run.is_some() && self.tries < TRIES_MAX && passes(&failure) => Ok(()),
+            Err(failure) if self.run.is_some() && self.tries < TRIES_MAX && passes(&failure) => {
+                Ok(())
+            }
             Err(failure) => Err(self.given_up(failure)),
             Ok(()) => Ok(()),
         }
@@ -114,12 +134,26 @@ impl<'a> Follow<'a> {
     async fn connect(&mut self) -> Result<(), Failure> {
         let response = match &self.run {
             None => {
-                let start = Opening { start: Some((&self.key, self.new)), after: None };
-                self.client.open(Method::POST, &["agents", self.agent, "runs"], start).await?
+                let start = Opening {
+                    start: Some((&self.key, self.new)),
+                    after: None,
+                };
+                self.client
+                    .open(Method::POST, &["agents", self.agent, "runs"], start)
+                    .await?
             }
             Some(run) => {
-                let place = Opening { start: None, after: Some(self.seq) };
-                self.client.open(Method::GET, &["agents", self.agent, "runs", run, "events"], place).await?
+                let place = Opening {
+                    start: None,
+                    after: Some(self.seq),
+                };
+                self.client
+                    .open(
+                        Method::GET,
+                        &["agents", self.agent, "runs", run, "events"],
+                        place,
+                    )
+                    .await?
             }
         };
         if self.run.is_none() {
@@ -127,14 +161,20 @@ impl<'a> Follow<'a> {
         }
         // Nothing is left to send.
         self.ended = response.status() == StatusCode::NO_CONTENT;
-        self.events = Some(Box::pin(SseByteStream::new(Box::pin(heard(response))).map(|sse| sse.map_err(|error| error.to_string()))));
+        self.events = Some(Box::pin(
+            SseByteStream::new(Box::pin(heard(response)))
+                .map(|sse| sse.map_err(|error| error.to_string())),
+        ));
         Ok(())
     }
 
     fn given_up(&self, failure: Failure) -> Failure {
         match &self.run {
             Some(run) => {
-                let detail = format!("{}; the run goes on: `bulkhead runs show {} {run}`", failure.detail, self.agent);
+                let detail = format!(
+                    "{}; the run goes on: `bulkhead runs show {} {run}`",
+                    failure.detail, self.agent
+                );
                 Failure::new(&failure.code, detail)
             }
             None => failure,
@@ -148,9 +188,19 @@ fn passes(failure: &Failure) -> bool {
 }
 
 fn run_id(response: &Response) -> Result<String, Failure> {
-    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
-    let id = location.and_then(|path| path.rsplit('/').next()).filter(|id| id.starts_with("run_"));
-    id.map(str::to_owned).ok_or_else(|| Failure::new("unexpected_answer", "the host did not say which run it started"))
+    let location = response
+        .headers()
+        .get(LOCATION)
+        .and_then(|value| value.to_str().ok());
+    let id = location
+        .and_then(|path| path.rsplit('/').next())
+        .filter(|id| id.starts_with("run_"));
+    id.map(str::to_owned).ok_or_else(|| {
+        Failure::new(
+            "unexpected_answer",
+            "the host did not say which run it started",
+        )
+    })
 }
 
 /// The bytes of an answer until it ends or falls silent.

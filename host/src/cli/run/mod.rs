@@ -86,8 +86,15 @@ async fn cancel(
 ) -> Result<(), Failure> {
     let cancelled = async {
         let started = tokio::time::timeout(STARTS_WITHIN, follow.started()).await;
-        let run = started.map_err(|_| Failure::new("not_cancelled", "no run had started yet; if one does, cancel it with `bulkhead cancel`"))??;
-        let view = client.post(&["agents", agent, "runs", &run, "cancel"], &json!({})).await?;
+        let run = started.map_err(|_| {
+            Failure::new(
+                "not_cancelled",
+                "no run had started yet; if one does, cancel it with `bulkhead cancel`",
+            )
+        })??;
+        let view = client
+            .post(&["agents", agent, "runs", &run, "cancel"], &json!({}))
+            .await?;
         let rest = async {
             while let Some(event) = follow.next().await? {
                 screen.show(&event)?;
@@ -106,7 +113,9 @@ fn input(text: &str) -> Result<Value, Failure> {
         return Ok(json!(text));
     }
     let mut input = String::new();
-    let read = std::io::stdin().take(INPUT_BYTES_MAX).read_to_string(&mut input);
+    let read = std::io::stdin()
+        .take(INPUT_BYTES_MAX)
+        .read_to_string(&mut input);
     read.map_err(|error| Failure::usage(format!("stdin cannot be read as UTF-8 text: {error}")))?;
     Ok(json!(input))
 }

@@ -19,7 +19,12 @@ pub(super) struct Screen {
 
 impl Screen {
     pub(super) fn new(out: Output) -> Self {
-        Self { out, open: false, citations: Vec::new(), done: None }
+        Self {
+            out,
+            open: false,
+            citations: Vec::new(),
+            done: None,
+        }
     }
 
     pub(super) fn show(&mut self, event: &Event) -> Result<(), Failure> {
@@ -33,8 +38,17 @@ impl Screen {
         match event.kind.as_str() {
             "started" => {
                 let channel = at(data, "/channel");
-                let channel = if channel.is_empty() { channel } else { format!(" ({channel})") };
-                self.aside(&format!("{} v{}{channel}, {}", at(data, "/agent"), at(data, "/version"), at(data, "/run")));
+                let channel = if channel.is_empty() {
+                    channel
+                } else {
+                    format!(" ({channel})")
+                };
+                self.aside(&format!(
+                    "{} v{}{channel}, {}",
+                    at(data, "/agent"),
+                    at(data, "/version"),
+                    at(data, "/run")
+                ));
             }
             "text" => {
                 let text = at(data, "/text");
@@ -44,12 +58,19 @@ impl Screen {
                 }
             }
             "status" => self.aside(&at(data, "/text")),
-            "tool_call" => self.aside(&format!("→ {} {}", at(data, "/name"), at(data, "/arguments"))),
+            "tool_call" => self.aside(&format!(
+                "→ {} {}",
+                at(data, "/name"),
+                at(data, "/arguments")
+            )),
             "tool_result" => {
                 let mark = if data["failed"] == true { "✗" } else { "←" };
                 self.aside(&format!("{mark} {}", at(data, "/content")));
             }
-            "citation" => self.citations.push(format!("[{}] {}", at(data, "/number"), passage(data))),
+            "citation" => {
+                self.citations
+                    .push(format!("[{}] {}", at(data, "/number"), passage(data)))
+            }
             _ => {}
         }
         Ok(())
@@ -58,41 +79,70 @@ impl Screen {
     /// The run is over: sources, then how it ended.
     pub(super) fn end(mut self) -> Result<(), Failure> {
         let Some(done) = self.done.take() else {
-            return Err(Failure::new("no_end", "the host sent no last event; see `bulkhead runs show`"));
+            return Err(Failure::new(
+                "no_end",
+                "the host sent no last event; see `bulkhead runs show`",
+            ));
         };
         let (state, reason) = (at(&done, "/state"), at(&done, "/stop_reason"));
         let fault = at(&done, "/fault/message");
-        let why = if fault.is_empty() { reason.clone() } else { format!("{reason}: {fault}") };
+        let why = if fault.is_empty() {
+            reason.clone()
+        } else {
+            format!("{reason}: {fault}")
+        };
         if self.out.is_json() {
-            return if state == "completed" { Ok(()) } else { Err(Failure::new(&reason, format!("the run {state}: {why}"))) };
+            return if state == "completed" {
+                Ok(())
+            } else {
+                Err(Failure::new(&reason, format!("the run {state}: {why}")))
+            };
         }
         self.close_line();
         if !self.citations.is_empty() {
             self.out.line("");
-            self.citations.iter().for_each(|citation| self.out.line(citation));
+            self.citations
+                .iter()
+                .for_each(|citation| self.out.line(citation));
         }
         let usage = &done["usage"];
-        let tokens = format!("{}+{} tokens", number(usage, "/input_tokens"), number(usage, "/output_tokens"));
+        let tokens = format!(
+            "{}+{} tokens",
+            number(usage, "/input_tokens"),
+            number(usage, "/output_tokens")
+        );
         let fuel = format!("{} fuel", count(number(usage, "/fuel")));
         let sums = format!("{tokens} · {fuel} · {} ms", number(usage, "/wall_ms"));
         if state == "completed" {
             self.out.note(plain::line(&format!("{why} · {sums}")));
             return Ok(());
         }
-        self.out.note(plain::line(&format!("{state} · {why} · {sums}")));
+        self.out
+            .note(plain::line(&format!("{state} · {why} · {sums}")));
         Err(Failure::told())
     }
 
     /// After a cancel: the receipt of the last event, or of the answer to the cancel.
     pub(super) fn receipt(&mut self, answered: Option<&Value>) -> Result<(), Failure> {
-        let ended = self.done.take().or_else(|| answered.cloned()).unwrap_or_default();
+        let ended = self
+            .done
+            .take()
+            .or_else(|| answered.cloned())
+            .unwrap_or_default();
         if self.out.is_json() {
             // The last event was a line already; without it the answer takes its place.
             return answered.map_or(Ok(()), |run| self.out.json(run));
         }
         self.close_line();
-        self.out.note(format!("{} ({})", at(&ended, "/state"), at(&ended, "/stop_reason")));
-        for (name, value) in receipt(&ended["receipt"]).iter().filter(|(_, value)| !value.is_empty()) {
+        self.out.note(format!(
+            "{} ({})",
+            at(&ended, "/state"),
+            at(&ended, "/stop_reason")
+        ));
+        for (name, value) in receipt(&ended["receipt"])
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+        {
             self.out.note(plain::line(&format!("{name}: {value}")));
         }
         Ok(())

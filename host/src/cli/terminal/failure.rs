@@ -23,17 +23,28 @@ pub(in crate::cli) struct Failure {
 
 impl Failure {
     pub(in crate::cli) fn new(code: &str, detail: impl Into<String>) -> Self {
-        Self { exit: 1, code: code.to_owned(), detail: detail.into(), problem: None }
+        Self {
+            exit: 1,
+            code: code.to_owned(),
+            detail: detail.into(),
+            problem: None,
+        }
     }
 
     /// The command line asks for something that does not fit together.
     pub(in crate::cli) fn usage(detail: impl Into<String>) -> Self {
-        Self { exit: 2, ..Self::new("usage", detail) }
+        Self {
+            exit: 2,
+            ..Self::new("usage", detail)
+        }
     }
 
     /// A signal ended the command; what there was to say is said.
     pub(in crate::cli) fn interrupted() -> Self {
-        Self { exit: 130, ..Self::new("interrupted", "") }
+        Self {
+            exit: 130,
+            ..Self::new("interrupted", "")
+        }
     }
 
     /// The command failed and has said so.
@@ -46,9 +57,17 @@ impl Failure {
         let mut text = self.detail.clone();
         if let Some(problem) = &self.problem {
             for field in &problem.errors {
-                text.push_str(&format!(" {}: {}.", field.pointer, field.detail.trim_end_matches('.')));
+                text.push_str(&format!(
+                    " {}: {}.",
+                    field.pointer,
+                    field.detail.trim_end_matches('.')
+                ));
             }
-            let id = problem.request_id.as_ref().map(|id| format!(", request {id}")).unwrap_or_default();
+            let id = problem
+                .request_id
+                .as_ref()
+                .map(|id| format!(", request {id}"))
+                .unwrap_or_default();
             text.push_str(&format!(" [{}{id}]", self.code));
         }
         plain::line(&text)
@@ -67,7 +86,11 @@ impl Failure {
 
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
-        Self { problem: Some(Box::new(problem)), ..Self::new("", "") }.filled()
+        Self {
+            problem: Some(Box::new(problem)),
+            ..Self::new("", "")
+        }
+        .filled()
     }
 }
 
@@ -114,7 +137,10 @@ impl From<std::io::Error> for Failure {
 
 impl From<serde_json::Error> for Failure {
     fn from(error: serde_json::Error) -> Self {
-        Self::new("unexpected_answer", format!("What was answered cannot be read: {error}"))
+        Self::new(
+            "unexpected_answer",
+            format!("What was answered cannot be read: {error}"),
+        )
     }
 }
 
@@ -123,14 +149,24 @@ pub(in crate::cli) fn usage(error: &clap::Error) -> ExitCode {
     use std::io::Write as _;
     let words: Vec<_> = std::env::args_os().collect();
     let json = words.iter().any(|word| word == "--output=json")
-        || words.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json");
+        || words
+            .windows(2)
+            .any(|pair| pair[0] == "--output" && pair[1] == "json");
     if error.exit_code() == 0 || !json {
         // Nobody reads: nothing to do about it.
         let _ = error.print();
     } else {
         let text = error.render().to_string();
-        let line = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-        let _ = writeln!(std::io::stderr(), "{}", plain::json(&Failure::usage(line).document().to_string()));
+        let line = text
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .trim_start_matches("error: ");
+        let _ = writeln!(
+            std::io::stderr(),
+            "{}",
+            plain::json(&Failure::usage(line).document().to_string())
+        );
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }

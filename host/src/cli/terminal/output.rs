@@ -28,7 +28,10 @@ pub(in crate::cli) struct Output {
 
 impl Output {
     pub(in crate::cli) fn new(format: Format) -> Self {
-        Self { format, colours: stderr().is_terminal() && !Surroundings::read().no_color }
+        Self {
+            format,
+            colours: stderr().is_terminal() && !Surroundings::read().no_color,
+        }
     }
 
     pub(in crate::cli) fn is_json(self) -> bool {
@@ -77,7 +80,10 @@ impl Output {
         }
         let mut table = Table::new();
         table.load_style(NOTHING).set_header(names);
-        table.add_rows(rows.into_iter().map(|row| row.map(|cell| plain::line(&cell))));
+        table.add_rows(
+            rows.into_iter()
+                .map(|row| row.map(|cell| plain::line(&cell))),
+        );
         for (place, column) in table.column_iter_mut().enumerate() {
             column.set_padding((u16::from(place > 0), 1));
         }

@@ -5,13 +5,23 @@
 pub(in crate::cli) fn text(text: &str) -> String {
     text.replace("\r\n", "\n")
         .chars()
-        .map(|c| if matches!(c, '\n' | '\t') || !drives(c) { c } else { char::REPLACEMENT_CHARACTER })
+        .map(|c| {
+            if matches!(c, '\n' | '\t') || !drives(c) {
+                c
+            } else {
+                char::REPLACEMENT_CHARACTER
+            }
+        })
         .collect()
 }
 
 /// The same as one line.
 pub(in crate::cli) fn line(line: &str) -> String {
-    let words: Vec<_> = line.split(['\n', '\r', '\t']).map(str::trim).filter(|part| !part.is_empty()).collect();
+    let words: Vec<_> = line
+        .split(['\n', '\r', '\t'])
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .collect();
     text(&words.join(" "))
 }
 
@@ -65,6 +75,9 @@ mod tests {
         let value = serde_json::json!({ "text": "a\u{202e}b\u{9b}c\u{e0041}\n" });
         let safe = json(&value.to_string());
         assert!(safe.is_ascii(), "{safe}");
-        assert_eq!(serde_json::from_str::<serde_json::Value>(&safe).unwrap(), value);
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&safe).unwrap(),
+            value
+        );
     }
 }

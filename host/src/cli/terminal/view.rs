@@ -9,7 +9,11 @@ pub(in crate::cli) fn at(value: &Value, pointer: &str) -> String {
     match value.pointer(pointer) {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(items)) => items.iter().map(|item| at(item, "")).collect::<Vec<_>>().join(", "),
+        Some(Value::Array(items)) => items
+            .iter()
+            .map(|item| at(item, ""))
+            .collect::<Vec<_>>()
+            .join(", "),
         Some(other) => other.to_string(),
     }
 }
@@ -27,7 +31,11 @@ pub(in crate::cli) fn bytes(bytes: i64) -> String {
         size /= 1024.0;
         unit += 1;
     }
-    if unit == 0 { format!("{bytes} bytes") } else { format!("{size:.1} {}", UNITS[unit]) }
+    if unit == 0 {
+        format!("{bytes} bytes")
+    } else {
+        format!("{size:.1} {}", UNITS[unit])
+    }
 }
 
 /// `12.3M`.
@@ -42,12 +50,18 @@ pub(in crate::cli) fn count(count: i64) -> String {
 
 /// The rest of a list, where there is more than was asked for.
 pub(in crate::cli) fn more(page: &Value) -> Option<String> {
-    page.get("next_cursor").and_then(Value::as_str).map(|cursor| format!("more with --cursor {cursor}"))
+    page.get("next_cursor")
+        .and_then(Value::as_str)
+        .map(|cursor| format!("more with --cursor {cursor}"))
 }
 
 /// A run's receipt, field by field.
 pub(in crate::cli) fn receipt(receipt: &Value) -> Vec<(&'static str, String)> {
-    let tokens = format!("{} in, {} out", number(receipt, "/usage/input_tokens"), number(receipt, "/usage/output_tokens"));
+    let tokens = format!(
+        "{} in, {} out",
+        number(receipt, "/usage/input_tokens"),
+        number(receipt, "/usage/output_tokens")
+    );
     vec![
         ("where", at(receipt, "/where")),
         ("requested", at(receipt, "/requested_at")),
@@ -62,7 +76,8 @@ pub(in crate::cli) fn receipt(receipt: &Value) -> Vec<(&'static str, String)> {
 
 /// A moment as its distance from the request.
 fn after(receipt: &Value, pointer: &str) -> String {
-    let moment = |pointer| OffsetDateTime::parse(receipt.pointer(pointer)?.as_str()?, &Rfc3339).ok();
+    let moment =
+        |pointer| OffsetDateTime::parse(receipt.pointer(pointer)?.as_str()?, &Rfc3339).ok();
     match (moment("/requested_at"), moment(pointer)) {
         (Some(from), Some(to)) => format!("{:.1} ms later", (to - from).as_seconds_f64() * 1e3),
         (None, Some(_)) => at(receipt, pointer),
