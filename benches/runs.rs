@@ -20,7 +20,10 @@ fn main() {
     if std::env::args().any(|argument| argument == "--provider") {
         return provider();
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     runtime.block_on(async {
         throughput().await;
         parked().await;
@@ -52,7 +55,14 @@ async fn throughput() {
         "Durable trivial runs over HTTP",
         "`cargo bench --bench runs`: clients, host and PostgreSQL (fsync on) on this machine; each run is a fresh sandbox \
          that says its input, streamed from `started` to `done`; 10 s after 2 s to warm up.",
-        &["clients", "runs/s", "first event p50", "p99", "whole run p50", "p99"],
+        &[
+            "clients",
+            "runs/s",
+            "first event p50",
+            "p99",
+            "whole run p50",
+            "p99",
+        ],
         &rows,
     );
 }
@@ -84,7 +94,10 @@ async fn drive(
                 let mut buffer = Vec::with_capacity(4096);
                 while !stop.load(Ordering::Relaxed) {
                     let began = Instant::now();
-                    stream.write_all(request.as_bytes()).await.expect("the host reads");
+                    stream
+                        .write_all(request.as_bytes())
+                        .await
+                        .expect("the host reads");
                     firsts.push(one_run(&mut stream, &mut buffer, began).await);
                     wholes.push(began.elapsed());
                     runs.fetch_add(1, Ordering::Relaxed);
@@ -111,13 +124,21 @@ async fn one_run(stream: &mut TcpStream, buffer: &mut Vec<u8>, began: Instant) -
     let mut chunk = [0; 4096];
     loop {
         let read = stream.read(&mut chunk).await.expect("the host answers");
-        assert!(read > 0, "the host closed: {}", String::from_utf8_lossy(buffer));
+        assert!(
+            read > 0,
+            "the host closed: {}",
+            String::from_utf8_lossy(buffer)
+        );
         buffer.extend_from_slice(&chunk[..read]);
         if first.is_none() && contains(buffer, b"event: started") {
             first = Some(began.elapsed());
         }
         if buffer.ends_with(b"\r\n0\r\n\r\n") {
-            assert!(contains(buffer, b"\"end_turn\""), "{}", String::from_utf8_lossy(buffer));
+            assert!(
+                contains(buffer, b"\"end_turn\""),
+                "{}",
+                String::from_utf8_lossy(buffer)
+            );
             return first.expect("a run starts before it ends");
         }
     }
@@ -139,15 +160,27 @@ async fn parked() {
         .expect("the provider starts");
     let mut line = [0; 64];
     let mut stdout = provider.stdout.take().expect("it has one");
-    let read = stdout.read(&mut line).await.expect("it says where it listens");
-    let base_url = format!("http://{}/v1", String::from_utf8_lossy(&line[..read]).trim());
-    let connection = json!({ "kind": "openai", "base_url": base_url, "default_model": "m", "api_key": "k" });
+    let read = stdout
+        .read(&mut line)
+        .await
+        .expect("it says where it listens");
+    let base_url = format!(
+        "http://{}/v1",
+        String::from_utf8_lossy(&line[..read]).trim()
+    );
+    let connection =
+        json!({ "kind": "openai", "base_url": base_url, "default_model": "m", "api_key": "k" });
     let put = client.put("/model-connections/default", &connection).await;
     assert!(put.status.is_success(), "{}", put.text);
-    client.deploy("generate", &Guest::new("generate").bytes()).await;
+    client
+        .deploy("generate", &Guest::new("generate").bytes())
+        .await;
     client.deploy("sleep", &Guest::new("sleep").bytes()).await;
     let mut rows = Vec::new();
-    for (agent, input, what) in [("sleep", "3600000", "`clock.sleep`"), ("generate", "hello", "a model call")] {
+    for (agent, input, what) in [
+        ("sleep", "3600000", "`clock.sleep`"),
+        ("generate", "hello", "a model call"),
+    ] {
         let warm = start(&client, agent, input, 50).await;
         cancel(&client, agent, &warm).await;
         let before = resident(std::process::id());
@@ -155,7 +188,11 @@ async fn parked() {
         tokio::time::sleep(Duration::from_secs(3)).await;
         let after = resident(std::process::id());
         let each = after.saturating_sub(before) / PARKED as u64;
-        rows.push(vec![what.to_owned(), PARKED.to_string(), format!("{:.1} KiB", each as f64 / 1024.0)]);
+        rows.push(vec![
+            what.to_owned(),
+            PARKED.to_string(),
+            format!("{:.1} KiB", each as f64 / 1024.0),
+        ]);
         cancel(&client, agent, &runs).await;
     }
     bench.stop().await;
@@ -186,7 +223,10 @@ async fn cancel(client: &Client, agent: &str, runs: &[String]) {
 /// Accepts, reads, never answers.
 #[expect(clippy::print_stdout, reason = "the address is for the parent")]
 fn provider() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         println!("{}", listener.local_addr().expect("it is bound"));

@@ -20,7 +20,10 @@ impl AsMut<Host> for Bare {
 }
 
 fn main() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     runtime.block_on(async {
         instances().await;
         cancels().await;
@@ -29,21 +32,37 @@ fn main() {
 }
 
 fn sandbox(guests: u32) -> Sandbox {
-    Sandbox::new(Config { guests, ..Config::default() }).expect("the engine starts")
+    Sandbox::new(Config {
+        guests,
+        ..Config::default()
+    })
+    .expect("the engine starts")
 }
 
 fn pre(sandbox: &Sandbox, guest: &Guest) -> AgentPre<Bare> {
     let component = Component::new(sandbox.engine(), guest.bytes()).expect("the guest compiles");
     let mut linker = Linker::<Bare>::new(sandbox.engine());
     wasi::add_to_linker(&mut linker).expect("WASI links");
-    linker.define_unknown_imports_as_traps(&component).expect("the rest traps");
+    linker
+        .define_unknown_imports_as_traps(&component)
+        .expect("the rest traps");
     AgentPre::new(linker.instantiate_pre(&component).expect("it links")).expect("it is an agent")
 }
 
 fn data() -> (Bare, Arc<Meter>) {
     let meter = Meter::new(Clock::system().now());
-    let limits = Limits { fuel: u64::MAX / 4, ..Limits::default() };
-    (Bare(Host::new(limits, Arc::clone(&meter), Random::system().bytes())), meter)
+    let limits = Limits {
+        fuel: u64::MAX / 4,
+        ..Limits::default()
+    };
+    (
+        Bare(Host::new(
+            limits,
+            Arc::clone(&meter),
+            Random::system().bytes(),
+        )),
+        meter,
+    )
 }
 
 /// A store, an instance, one call, all of it dropped again.
@@ -56,7 +75,9 @@ async fn instances() {
     for round in 0..ROUNDS + 1_000 {
         let (bare, _) = data();
         let began = Instant::now();
-        invoke::describe(sandbox.clone(), pre.clone(), bare, wall).await.expect("it describes itself");
+        invoke::describe(sandbox.clone(), pre.clone(), bare, wall)
+            .await
+            .expect("it describes itself");
         if round >= 1_000 {
             samples.push(began.elapsed());
         }
@@ -67,7 +88,11 @@ async fn instances() {
         "`cargo bench --bench sandbox`: store + instance of a Rust component + `describe()` + drop, 20,000 rounds on one \
          thread after 1,000 to warm up; fuel, epoch, limiter, call hook and WASI as in a run.",
         &["mean", "p50", "p99"],
-        &[vec![show(mean), show(percentile(&mut samples, 0.5)), show(percentile(&mut samples, 0.99))]],
+        &[vec![
+            show(mean),
+            show(percentile(&mut samples, 0.5)),
+            show(percentile(&mut samples, 0.99)),
+        ]],
     );
 }
 
@@ -80,7 +105,8 @@ async fn cancels() {
         let pre = pre(&sandbox, &Guest::new("spin"));
         let slice = sandbox.config().slice_fuel;
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let scheduler = Scheduler::start(threads, slice, &tokio::runtime::Handle::current()).expect("threads start");
+        let scheduler = Scheduler::start(threads, slice, &tokio::runtime::Handle::current())
+            .expect("threads start");
         let spin = |tenant: u128| {
             let (bare, meter) = data();
             let wall = Duration::from_secs(3_600);
@@ -121,8 +147,15 @@ async fn cancels() {
 }
 
 fn turn() -> Turn {
-    let message = Message { speaker: Speaker::User, text: "x".to_owned() };
-    Turn { run: "run_0".to_owned(), messages: vec![message], started_at: 0 }
+    let message = Message {
+        speaker: Speaker::User,
+        text: "x".to_owned(),
+    };
+    Turn {
+        run: "run_0".to_owned(),
+        messages: vec![message],
+        started_at: 0,
+    }
 }
 
 const LOOPS: [(&str, &str); 2] = [
@@ -161,7 +194,13 @@ fn meters() {
             }
         }
         let ratio = |n: usize| format!("{:.2}x", best[n].as_secs_f64() / best[0].as_secs_f64());
-        rows.push(vec![name.to_owned(), show(best[0]), ratio(1), ratio(2), ratio(3)]);
+        rows.push(vec![
+            name.to_owned(),
+            show(best[0]),
+            ratio(1),
+            ratio(2),
+            ratio(3),
+        ]);
     }
     table(
         "What the meters cost",
@@ -174,21 +213,33 @@ fn meters() {
 
 fn time_loop(text: &str, steps: i64, fuel: bool, epoch: bool) -> Duration {
     let mut config = wasmtime::Config::new();
-    config.consume_fuel(fuel).epoch_interruption(epoch).cranelift_nan_canonicalization(true);
+    config
+        .consume_fuel(fuel)
+        .epoch_interruption(epoch)
+        .cranelift_nan_canonicalization(true);
     let engine = Engine::new(&config).expect("an engine");
-    let module = Module::new(&engine, wat::parse_str(text).expect("the loop assembles")).expect("it compiles");
+    let module = Module::new(&engine, wat::parse_str(text).expect("the loop assembles"))
+        .expect("it compiles");
     let mut store = Store::new(&engine, ());
     if fuel {
         store.set_fuel(u64::MAX / 2).expect("fuel is on");
-        store.fuel_async_yield_interval(Some(50_000)).expect("fuel is on");
+        store
+            .fuel_async_yield_interval(Some(50_000))
+            .expect("fuel is on");
     }
     if epoch {
         store.set_epoch_deadline(1_000_000);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
     runtime.block_on(async {
-        let instance = Instance::new_async(&mut store, &module, &[]).await.expect("it instantiates");
-        let go = instance.get_typed_func::<i64, i64>(&mut store, "go").expect("it exports go");
+        let instance = Instance::new_async(&mut store, &module, &[])
+            .await
+            .expect("it instantiates");
+        let go = instance
+            .get_typed_func::<i64, i64>(&mut store, "go")
+            .expect("it exports go");
         let began = Instant::now();
         go.call_async(&mut store, steps).await.expect("it ends");
         began.elapsed()

@@ -3,7 +3,10 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-#[expect(clippy::disallowed_methods, reason = "cargo speaks to build scripts by environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "cargo speaks to build scripts by environment"
+)]
 fn main() {
     let folder = Path::new("guests/examples");
     println!("cargo::rerun-if-changed={}", folder.display());
@@ -18,7 +21,11 @@ fn main() {
     let mut code = String::new();
     for name in names {
         let constant = name.to_uppercase();
-        writeln!(code, "pub(crate) const {constant}: Guest = Guest::new(\"{name}\");").expect("memory");
+        writeln!(
+            code,
+            "pub(crate) const {constant}: Guest = Guest::new(\"{name}\");"
+        )
+        .expect("memory");
     }
     let out = std::env::var("OUT_DIR").expect("cargo names it");
     std::fs::write(Path::new(&out).join("guests.rs"), code).expect("the folder is cargo's");

@@ -58,8 +58,14 @@ pub struct Bench {
 impl Bench {
     pub async fn start(change: impl FnOnce(&mut Config)) -> Self {
         let folder = durable_folder();
-        let options = Options { data: folder.to_path_buf(), path: path(), durable: true };
-        let postgres = Postgres::start(options).await.unwrap_or_else(|error| panic!("{error}"));
+        let options = Options {
+            data: folder.to_path_buf(),
+            path: path(),
+            durable: true,
+        };
+        let postgres = Postgres::start(options)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
         let mut config = Config {
             listen: ([127, 0, 0, 1], 0).into(),
             metrics_listen: ([127, 0, 0, 1], 0).into(),
@@ -70,7 +76,9 @@ impl Bench {
         change(&mut config);
         let pool = db::connect(postgres.url(), config.database_connections).await;
         let pool = pool.unwrap_or_else(|error| panic!("{error}"));
-        db::migrate(&pool).await.unwrap_or_else(|error| panic!("{error}"));
+        db::migrate(&pool)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
         let parts = Parts {
             db: pool,
             clock: Clock::system(),
@@ -78,19 +86,35 @@ impl Bench {
             master_key: [7; 32],
             program: program(),
         };
-        let host = Host::start(config, parts, Pace::Time).await.unwrap_or_else(|error| panic!("{error}"));
-        Self { host, postgres, _folder: folder }
+        let host = Host::start(config, parts, Pace::Time)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
+        Self {
+            host,
+            postgres,
+            _folder: folder,
+        }
     }
 
     pub async fn client(&self, org: &str) -> Client {
         let made = self.host.app.identity.create_organization(org).await;
         let (_, _, secret) = made.unwrap_or_else(|error| panic!("{error}"));
-        Client::new(&format!("http://{}", self.host.address), org, secret.expose())
+        Client::new(
+            &format!("http://{}", self.host.address),
+            org,
+            secret.expose(),
+        )
     }
 
     pub async fn stop(self) {
-        self.host.stop().await.unwrap_or_else(|error| panic!("{error}"));
-        self.postgres.stop().await.unwrap_or_else(|error| panic!("{error}"));
+        self.host
+            .stop()
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
+        self.postgres
+            .stop()
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
     }
 }
 
@@ -99,7 +123,10 @@ fn durable_folder() -> Folder {
     Folder::on_disk()
 }
 
-#[expect(clippy::disallowed_methods, reason = "a bench has no configuration to read it")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a bench has no configuration to read it"
+)]
 fn path() -> Option<std::ffi::OsString> {
     std::env::var_os("PATH")
 }
@@ -107,7 +134,12 @@ fn path() -> Option<std::ffi::OsString> {
 /// The host's program: cargo builds it for the package that has it, beside the benches.
 fn program() -> PathBuf {
     let bench = std::env::current_exe().unwrap_or_default();
-    let found = bench.ancestors().skip(1).take(2).map(|folder| folder.join("bulkhead")).find(|path| path.is_file());
+    let found = bench
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|folder| folder.join("bulkhead"))
+        .find(|path| path.is_file());
     found.unwrap_or_else(|| panic!("build it first: cargo build --release -p bulkhead"))
 }
 

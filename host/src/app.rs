@@ -54,13 +54,20 @@ pub struct Parts {
 impl App {
     /// Makes every room. The database must be migrated.
     pub async fn build(config: Config, parts: Parts) -> Result<Self> {
-        let Parts { db, clock, random, master_key, program } = parts;
+        let Parts {
+            db,
+            clock,
+            random,
+            master_key,
+            program,
+        } = parts;
         let tasks = Tasks::current();
         let ids = Ids::new(clock.clone(), random.clone());
         let cursors = Cursors::new(&db::shared_key(&db, "cursors", &random).await?);
         let artifact_key = db::shared_key(&db, "artifacts", &random).await?;
         let sandbox = Sandbox::new(config.sandbox.clone()).map_err(Error::internal)?;
-        let scheduler = Scheduler::start(threads(&config), config.sandbox.slice_fuel, tasks.runtime())?;
+        let scheduler =
+            Scheduler::start(threads(&config), config.sandbox.slice_fuel, tasks.runtime())?;
         let artifacts = Artifacts::open(config.data.join("artifacts"), &artifact_key, &sandbox)?;
         let imports = Imports::new(&sandbox).map_err(Error::internal)?;
 
@@ -115,7 +122,12 @@ impl App {
             config: config.runs.clone(),
         });
         let body_max = config.body_bytes.max(config.agents.component_bytes);
-        let idempotency = Idempotency { db: db.clone(), clock: clock.clone(), ids: ids.clone(), body_max };
+        let idempotency = Idempotency {
+            db: db.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            body_max,
+        };
         let draining = watch::Sender::new(false);
         Ok(Self {
             db,

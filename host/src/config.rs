@@ -12,7 +12,11 @@ use serde::{Deserialize, Serialize};
 use crate::kit::{Code, Error, Result, Secret};
 use crate::{agents, knowledge, models, runs, sandbox};
 
-pub const BAD_CONFIG: Code = Code::new("invalid_configuration", 400, "The configuration cannot be used");
+pub const BAD_CONFIG: Code = Code::new(
+    "invalid_configuration",
+    400,
+    "The configuration cannot be used",
+);
 
 /// Everything a host can be told.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -85,9 +89,17 @@ impl Config {
 }
 
 impl Surroundings {
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the environment"
+    )]
     pub fn read() -> Self {
-        let secret = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty()).map(Secret::new);
+        let secret = |name| {
+            std::env::var(name)
+                .ok()
+                .filter(|value: &String| !value.is_empty())
+                .map(Secret::new)
+        };
         Self {
             database_url: secret("DATABASE_URL"),
             master_key: secret("BULKHEAD_MASTER_KEY"),
@@ -99,12 +111,18 @@ impl Surroundings {
 
 /// The master key's bytes.
 pub fn master_key(text: &Secret) -> Result<[u8; 32]> {
-    let bytes = hex::decode(text.expose().trim()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    let bytes = hex::decode(text.expose().trim())
+        .ok()
+        .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
     let bytes = bytes.ok_or_else(|| {
-        BAD_CONFIG.because("The master key must be 64 hexadecimal digits, such as `openssl rand -hex 32` prints.")
+        BAD_CONFIG.because(
+            "The master key must be 64 hexadecimal digits, such as `openssl rand -hex 32` prints.",
+        )
     })?;
     if bytes.iter().all(|byte| *byte == bytes[0]) {
-        return Err(BAD_CONFIG.because("The master key is all one byte: make a random one with `openssl rand -hex 32`."));
+        return Err(BAD_CONFIG.because(
+            "The master key is all one byte: make a random one with `openssl rand -hex 32`.",
+        ));
     }
     Ok(bytes)
 }

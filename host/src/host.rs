@@ -52,10 +52,22 @@ impl Host {
         let tasks = app.tasks.clone();
         let router = server::router(app.clone());
         let serving = tasks.spawn(serve::serve(listener, router, tasks.clone(), grace));
-        let metrics = Router::new().route("/metrics", get(move || async move { recorder.render() }));
-        tasks.spawn(serve::serve(metrics_listener, metrics, tasks.clone(), Duration::ZERO));
+        let metrics =
+            Router::new().route("/metrics", get(move || async move { recorder.render() }));
+        tasks.spawn(serve::serve(
+            metrics_listener,
+            metrics,
+            tasks.clone(),
+            Duration::ZERO,
+        ));
         tracing::info!(%address, %metrics_address, node = %app.runs.node(), "ready");
-        Ok(Self { app, address, metrics_address, jobs, serving })
+        Ok(Self {
+            app,
+            address,
+            metrics_address,
+            jobs,
+            serving,
+        })
     }
 
     /// Runs every job once, in order.
@@ -68,7 +80,9 @@ impl Host {
 
     /// Stops in order: no new work, runs end or are stopped, requests end, threads and connections go.
     pub async fn stop(self) -> Result<()> {
-        let Self { app, jobs, serving, .. } = self;
+        let Self {
+            app, jobs, serving, ..
+        } = self;
         let grace = Duration::from_millis(app.config.shutdown_grace_ms);
         app.draining.send_replace(true);
         let left = app.runs.leave(grace).await;
@@ -79,8 +93,14 @@ impl Host {
         let (db, tasks, scheduler) = (app.db.clone(), app.tasks.clone(), app.scheduler.clone());
         // The writers end when the last room that can write is gone; whatever still waits is bounded.
         drop((app, jobs));
-        if tokio::time::timeout(grace + Duration::from_secs(5), tasks.finished()).await.is_err() {
-            tracing::error!(running = tasks.running(), "tasks were left at the end of the grace period");
+        if tokio::time::timeout(grace + Duration::from_secs(5), tasks.finished())
+            .await
+            .is_err()
+        {
+            tracing::error!(
+                running = tasks.running(),
+                "tasks were left at the end of the grace period"
+            );
         }
         scheduler.close();
         db.close().await;
@@ -91,11 +111,17 @@ impl Host {
 async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| {
         let what = match error.kind() {
-            std::io::ErrorKind::AddrInUse => "is taken: stop what listens there, or choose another".to_owned(),
-            std::io::ErrorKind::PermissionDenied => "needs privileges: choose a port above 1023".to_owned(),
+            std::io::ErrorKind::AddrInUse => {
+                "is taken: stop what listens there, or choose another".to_owned()
+            }
+            std::io::ErrorKind::PermissionDenied => {
+                "needs privileges: choose a port above 1023".to_owned()
+            }
             _ => format!("cannot be listened on: {error}"),
         };
-        BAD_CONFIG.because(format!("`{key}` {address} {what} (port 0 takes a free one)."))
+        BAD_CONFIG.because(format!(
+            "`{key}` {address} {what} (port 0 takes a free one)."
+        ))
     })
 }
 
@@ -105,7 +131,9 @@ fn recorder() -> Result<PrometheusHandle> {
     if let Some(handle) = RECORDER.get() {
         return Ok(handle.clone());
     }
-    let seconds = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0];
+    let seconds = [
+        0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0,
+    ];
     let builder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &seconds)
         .and_then(|b| {
@@ -117,7 +145,10 @@ fn recorder() -> Result<PrometheusHandle> {
     let handle = recorder.handle();
     if metrics::set_global_recorder(recorder).is_err() {
         // Another thread was first.
-        return RECORDER.get().cloned().ok_or_else(|| Error::internal("metrics have a foreign recorder"));
+        return RECORDER
+            .get()
+            .cloned()
+            .ok_or_else(|| Error::internal("metrics have a foreign recorder"));
     }
     Ok(RECORDER.get_or_init(|| handle).clone())
 }

@@ -40,8 +40,10 @@ pub fn openapi() -> OpenApi {
     openapi.info = Info::new("Bulkhead", env!("CARGO_PKG_VERSION"));
     openapi.info.description = Some("Runs AI agents that nobody has to trust.".to_owned());
     let components = openapi.components.get_or_insert_with(Components::new);
-    components
-        .add_security_scheme("key", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    components.add_security_scheme(
+        "key",
+        SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)),
+    );
     openapi.security = Some(vec![SecurityRequirement::new("key", Vec::<String>::new())]);
     openapi
 }
@@ -51,14 +53,23 @@ pub fn router(app: App) -> Router {
     routes()
         .split_for_parts()
         .0
-        .fallback(|| async { NOT_FOUND.because("There is no such route; /openapi.json lists them.") })
-        .method_not_allowed_fallback(|| async {
-            METHOD.because("This route does not take this method; /openapi.json lists what it takes.")
+        .fallback(|| async {
+            NOT_FOUND.because("There is no such route; /openapi.json lists them.")
         })
-        .layer(middleware::from_fn_with_state(app.idempotency.clone(), idempotency::remember))
+        .method_not_allowed_fallback(|| async {
+            METHOD
+                .because("This route does not take this method; /openapi.json lists what it takes.")
+        })
+        .layer(middleware::from_fn_with_state(
+            app.idempotency.clone(),
+            idempotency::remember,
+        ))
         .layer(DefaultBodyLimit::max(app.config.body_bytes))
         .layer(CatchPanicLayer::custom(request::panicked))
-        .layer(middleware::from_fn_with_state(app.ids.clone(), request::identify))
+        .layer(middleware::from_fn_with_state(
+            app.ids.clone(),
+            request::identify,
+        ))
         .with_state(app)
 }
 
@@ -82,8 +93,12 @@ async fn readyz(State(app): State<App>) -> Response {
     }
     match db::is_migrated(&app.db).await {
         Ok(true) => (StatusCode::OK, Json(Health { status: "ready" })).into_response(),
-        Ok(false) => Error::unavailable("The database lacks migrations of this host.").into_response(),
-        Err(error) => Error::unavailable("The database does not answer.").caused_by(error).into_response(),
+        Ok(false) => {
+            Error::unavailable("The database lacks migrations of this host.").into_response()
+        }
+        Err(error) => Error::unavailable("The database does not answer.")
+            .caused_by(error)
+            .into_response(),
     }
 }
 

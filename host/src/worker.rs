@@ -13,9 +13,13 @@ pub fn jobs(app: &App) -> Vec<Job> {
     let (db, clock) = (app.db.clone(), app.clock.clone());
     let mut jobs = app.runs.jobs();
     jobs.extend(app.knowledge.jobs());
-    jobs.push(Job::new("idempotency.forget", Duration::from_secs(600), move || {
-        let (db, clock) = (db.clone(), clock.clone());
-        async move { forget_expired(&db, clock.now() - KEYS_KEPT).await.map(drop) }
-    }));
+    jobs.push(Job::new(
+        "idempotency.forget",
+        Duration::from_secs(600),
+        move || {
+            let (db, clock) = (db.clone(), clock.clone());
+            async move { forget_expired(&db, clock.now() - KEYS_KEPT).await.map(drop) }
+        },
+    ));
     jobs
 }

@@ -1,5 +1,6 @@
 //! All tests that cross a room's border, in one binary.
 
+mod baseline;
 mod billing;
 mod database;
 mod guests;
@@ -7,3 +8,5 @@ mod knowledge;
 mod models;
 mod postgres;
 mod runs;
+mod secrets;
+mod support;

@@ -101,7 +101,12 @@ async fn a_sleeping_guest_is_cancelled_in_its_host_call() {
     let run = events.run();
     events.next_of("text").await;
     let cancelled = client.cancel("sleep", &run).await;
-    assert_eq!(cancelled.json()["receipt"]["where"], "sleep", "{}", cancelled.text);
+    assert_eq!(
+        cancelled.json()["receipt"]["where"],
+        "sleep",
+        "{}",
+        cancelled.text
+    );
     assert_eq!(cancelled.json()["output"], "before");
     let again = client.cancel("sleep", &run).await;
     assert_eq!(again.status, 200);
@@ -113,7 +118,9 @@ async fn the_offline_model_answers() {
     let host = TestHost::start().await;
     host.deploy("acme", "generate", &guests::GENERATE).await;
     let client = host.client("acme").await;
-    let events = client.run("generate", &json!({ "input": "What can you do?" })).await;
+    let events = client
+        .run("generate", &json!({ "input": "What can you do?" }))
+        .await;
     assert_eq!(stop_reason(&events), "end_turn");
     assert!(!text(&events).is_empty());
 }

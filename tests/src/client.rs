@@ -52,22 +52,34 @@ impl Client {
             .timeout(Duration::from_secs(60))
             .build()
             .expect("a plain client can be made");
-        Self { http, url: url.to_owned(), org: org.to_owned(), key: key.to_owned() }
+        Self {
+            http,
+            url: url.to_owned(),
+            org: org.to_owned(),
+            key: key.to_owned(),
+        }
     }
 
     /// The same client against another host.
     pub fn at(&self, url: &str) -> Self {
-        Self { url: url.to_owned(), ..self.clone() }
+        Self {
+            url: url.to_owned(),
+            ..self.clone()
+        }
     }
 
     /// The same organization with another key.
     pub fn with_key(&self, key: &str) -> Self {
-        Self { key: key.to_owned(), ..self.clone() }
+        Self {
+            key: key.to_owned(),
+            ..self.clone()
+        }
     }
 
     /// A request to a path below the organization, or to an absolute one.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let url = if path.starts_with("/v1") || !path.starts_with('/') || path.starts_with("/livez") {
+        let url = if path.starts_with("/v1") || !path.starts_with('/') || path.starts_with("/livez")
+        {
             format!("{}{path}", self.url)
         } else {
             format!("{}/v1/orgs/{}{path}", self.url, self.org)
@@ -93,15 +105,23 @@ impl Client {
 
     pub async fn upload(&self, agent: &str, bytes: &[u8]) -> Answer {
         let path = format!("/agents/{agent}/versions");
-        let request = self.request(Method::POST, &path).header(header::CONTENT_TYPE, "application/wasm");
+        let request = self
+            .request(Method::POST, &path)
+            .header(header::CONTENT_TYPE, "application/wasm");
         send(request.body(bytes.to_vec())).await
     }
 
     /// Uploads and makes stable; both must work.
     pub async fn deploy(&self, agent: &str, bytes: &[u8]) -> i64 {
         let uploaded = self.upload(agent, bytes).await;
-        assert!(uploaded.status.is_success(), "deploying {agent}: {}", uploaded.text);
-        let number = uploaded.json()["number"].as_i64().expect("versions are numbered");
+        assert!(
+            uploaded.status.is_success(),
+            "deploying {agent}: {}",
+            uploaded.text
+        );
+        let number = uploaded.json()["number"]
+            .as_i64()
+            .expect("versions are numbered");
         let path = format!("/agents/{agent}/channels/stable");
         let moved = self.put(&path, &json!({ "version": number })).await;
         assert_eq!(moved.status, 200, "making {agent} stable: {}", moved.text);
@@ -111,7 +131,9 @@ impl Client {
     /// Starts a run and reads its events.
     pub async fn stream(&self, agent: &str, body: &Value) -> Events {
         let path = format!("/agents/{agent}/runs");
-        let request = self.request(Method::POST, &path).header(header::ACCEPT, "text/event-stream");
+        let request = self
+            .request(Method::POST, &path)
+            .header(header::ACCEPT, "text/event-stream");
         let response = request.json(body).send().await.expect("the host answers");
         Events::of(response).await
     }
@@ -135,11 +157,16 @@ impl Client {
     pub async fn start(&self, agent: &str, body: &Value) -> String {
         let answer = self.post(&format!("/agents/{agent}/runs"), body).await;
         assert_eq!(answer.status, 202, "starting {agent}: {}", answer.text);
-        answer.json()["id"].as_str().expect("runs have ids").to_owned()
+        answer.json()["id"]
+            .as_str()
+            .expect("runs have ids")
+            .to_owned()
     }
 
     pub async fn show(&self, agent: &str, run: &str) -> Value {
-        self.get(&format!("/agents/{agent}/runs/{run}")).await.json()
+        self.get(&format!("/agents/{agent}/runs/{run}"))
+            .await
+            .json()
     }
 
     pub async fn cancel(&self, agent: &str, run: &str) -> Answer {
@@ -152,19 +179,36 @@ pub async fn send(request: RequestBuilder) -> Answer {
     let response = request.send().await.expect("the host answers");
     let (status, headers) = (response.status(), response.headers().clone());
     let text = response.text().await.expect("answers are text");
-    Answer { status, headers, text }
+    Answer {
+        status,
+        headers,
+        text,
+    }
 }
 
 impl Answer {
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("not JSON ({error}): {}", self.text))
+        serde_json::from_str(&self.text)
+            .unwrap_or_else(|error| panic!("not JSON ({error}): {}", self.text))
     }
 
     /// The problem's code; the answer must be a problem.
     pub fn code(&self) -> String {
-        let kind = self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        assert_eq!(kind, Some("application/problem+json"), "{} {}", self.status, self.text);
-        self.json()["code"].as_str().expect("problems have a code").to_owned()
+        let kind = self
+            .headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
+        assert_eq!(
+            kind,
+            Some("application/problem+json"),
+            "{} {}",
+            self.status,
+            self.text
+        );
+        self.json()["code"]
+            .as_str()
+            .expect("problems have a code")
+            .to_owned()
     }
 
     /// Status and code in one, for `assert_eq!`.
@@ -176,16 +220,33 @@ impl Answer {
 impl Events {
     async fn of(response: Response) -> Self {
         if response.status() == StatusCode::NO_CONTENT {
-            return Self { response: None, buffer: BytesMut::new(), location: None };
+            return Self {
+                response: None,
+                buffer: BytesMut::new(),
+                location: None,
+            };
         }
         let status = response.status();
-        let kind = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let kind = response
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
         if kind != Some("text/event-stream") {
-            panic!("no stream but {status}: {}", response.text().await.unwrap_or_default());
+            panic!(
+                "no stream but {status}: {}",
+                response.text().await.unwrap_or_default()
+            );
         }
-        let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
+        let location = response
+            .headers()
+            .get(header::LOCATION)
+            .and_then(|value| value.to_str().ok());
         let location = location.map(str::to_owned);
-        Self { response: Some(response), buffer: BytesMut::new(), location }
+        Self {
+            response: Some(response),
+            buffer: BytesMut::new(),
+            location,
+        }
     }
 
     /// Whether the answer was 204.
@@ -195,8 +256,15 @@ impl Events {
 
     /// The id of the run that was just started.
     pub fn run(&self) -> String {
-        let location = self.location.as_deref().expect("a started run has a location");
-        location.rsplit('/').next().expect("paths have parts").to_owned()
+        let location = self
+            .location
+            .as_deref()
+            .expect("a started run has a location");
+        location
+            .rsplit('/')
+            .next()
+            .expect("paths have parts")
+            .to_owned()
     }
 
     /// The next event; `None` at the end of the stream.
@@ -208,11 +276,20 @@ impl Events {
                     None => continue,
                 }
             }
-            let chunk = self.response.as_mut()?.chunk().await.expect("the stream is not cut");
+            let chunk = self
+                .response
+                .as_mut()?
+                .chunk()
+                .await
+                .expect("the stream is not cut");
             match chunk {
                 Some(chunk) => self.buffer.extend_from_slice(&chunk),
                 None => {
-                    assert!(self.buffer.is_empty(), "half an event at the end: {:?}", self.buffer);
+                    assert!(
+                        self.buffer.is_empty(),
+                        "half an event at the end: {:?}",
+                        self.buffer
+                    );
                     return None;
                 }
             }
@@ -222,7 +299,10 @@ impl Events {
     /// The next event of a kind, skipping others.
     pub async fn next_of(&mut self, kind: &str) -> Event {
         loop {
-            let event = self.next().await.unwrap_or_else(|| panic!("the stream ended before `{kind}`"));
+            let event = self
+                .next()
+                .await
+                .unwrap_or_else(|| panic!("the stream ended before `{kind}`"));
             if event.kind == kind {
                 return event;
             }
@@ -269,7 +349,9 @@ pub fn text(events: &[Event]) -> String {
 pub fn stop_reason(events: &[Event]) -> &str {
     let last = events.last().expect("a run has events");
     assert_eq!(last.kind, "done", "the last event");
-    last.data["stop_reason"].as_str().expect("an end has a reason")
+    last.data["stop_reason"]
+        .as_str()
+        .expect("an end has a reason")
 }
 
 /// Ids, times, digests and measures masked, so that the rest can be a snapshot.
@@ -282,7 +364,14 @@ fn mask(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             for (name, field) in fields.iter_mut() {
-                let measure = ["fuel", "wall_ms", "memory_peak_bytes", "compile_ms", "size_bytes", "fuel_before"];
+                let measure = [
+                    "fuel",
+                    "wall_ms",
+                    "memory_peak_bytes",
+                    "compile_ms",
+                    "size_bytes",
+                    "fuel_before",
+                ];
                 if measure.contains(&name.as_str()) && field.is_number() {
                     *field = json!("[measure]");
                 } else {
@@ -299,7 +388,8 @@ fn mask(value: &mut Value) {
                 *text = format!("[{prefix}]");
             } else if text.starts_with("sha256:") {
                 *text = "[digest]".to_owned();
-            } else if text.len() >= 20 && text.as_bytes()[4] == b'-' && text.as_bytes()[10] == b'T' {
+            } else if text.len() >= 20 && text.as_bytes()[4] == b'-' && text.as_bytes()[10] == b'T'
+            {
                 *text = "[time]".to_owned();
             }
         }
@@ -309,5 +399,9 @@ fn mask(value: &mut Value) {
 
 /// Reads a whole body as a stream of chunks; for tests of what is sent when.
 pub async fn chunks(response: Response) -> Vec<bytes::Bytes> {
-    response.bytes_stream().filter_map(|chunk| async { chunk.ok() }).collect().await
+    response
+        .bytes_stream()
+        .filter_map(|chunk| async { chunk.ok() })
+        .collect()
+        .await
 }

@@ -20,14 +20,27 @@ impl Guest {
     /// The component's bytes.
     pub fn bytes(&self) -> Vec<u8> {
         built();
-        read(&guest_target().join("wasm32-wasip2/guest/examples").join(format!("{}.wasm", self.name)))
+        read(
+            &guest_target()
+                .join("wasm32-wasip2/guest/examples")
+                .join(format!("{}.wasm", self.name)),
+        )
     }
 }
 
 /// A template's component, by its crate's name.
 pub fn template(name: &str) -> Vec<u8> {
     built();
-    read(&guest_target().join("wasm32-wasip2/guest").join(format!("{}.wasm", name.replace('-', "_"))))
+    read(
+        &guest_target()
+            .join("wasm32-wasip2/guest")
+            .join(format!("{}.wasm", name.replace('-', "_"))),
+    )
+}
+
+/// The repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 fn read(path: &Path) -> Vec<u8> {
@@ -41,13 +54,21 @@ fn built() {
 
 #[expect(clippy::disallowed_methods, reason = "cargo names itself to its tests")]
 fn build() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = root();
     let cargo = std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from);
     let target = guest_target();
     let build = |packages: &[&str]| {
         let output = Command::new(&cargo)
             .current_dir(&root)
-            .args(["build", "--quiet", "--locked", "--profile", "guest", "--target", "wasm32-wasip2"])
+            .args([
+                "build",
+                "--quiet",
+                "--locked",
+                "--profile",
+                "guest",
+                "--target",
+                "wasm32-wasip2",
+            ])
             .args(packages)
             .arg("--target-dir")
             .arg(&target)
@@ -57,7 +78,10 @@ fn build() {
             .output()
             .expect("cargo runs");
         let complaint = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "guests do not build (rustup target add wasm32-wasip2?):\n{complaint}");
+        assert!(
+            output.status.success(),
+            "guests do not build (rustup target add wasm32-wasip2?):\n{complaint}"
+        );
     };
     build(&["-p", "bulkhead-test-guests", "--examples"]);
     build(&["-p", "support", "-p", "chat", "--lib"]);

@@ -62,7 +62,10 @@ impl TestHost {
     async fn on(shared: Arc<Shared>) -> Self {
         let folder = Folder::new();
         share_artifacts(&folder);
-        let config = Config { data: folder.to_path_buf(), ..shared.config.clone() };
+        let config = Config {
+            data: folder.to_path_buf(),
+            ..shared.config.clone()
+        };
         let pool = db::connect(shared.database.url(), config.database_connections)
             .await
             .unwrap_or_else(|error| panic!("the test's database: {error:?}"));
@@ -76,12 +79,22 @@ impl TestHost {
         let host = Host::start(config, parts, Pace::Told)
             .await
             .unwrap_or_else(|error| panic!("the host does not start: {error:?}"));
-        Self { host: Some(host), shared, folder }
+        Self {
+            host: Some(host),
+            shared,
+            folder,
+        }
     }
 
     /// An admin of the organization, which is made at the first call.
     pub async fn client(&self, org: &str) -> Client {
-        let known = self.shared.clients.lock().expect("no test panics in here").get(org).cloned();
+        let known = self
+            .shared
+            .clients
+            .lock()
+            .expect("no test panics in here")
+            .get(org)
+            .cloned();
         let client = match known {
             Some(client) => client,
             None => {
@@ -132,7 +145,10 @@ impl TestHost {
 
     /// Moves the background work once.
     pub async fn run_jobs(&self) {
-        self.host().run_jobs().await.unwrap_or_else(|error| panic!("a job failed: {error:?}"));
+        self.host()
+            .run_jobs()
+            .await
+            .unwrap_or_else(|error| panic!("a job failed: {error:?}"));
     }
 
     /// Deploys a guest of `tests/guests` and makes it stable.
@@ -156,8 +172,12 @@ impl TestHost {
     async fn end(&mut self) {
         let Some(host) = self.host.take() else { return };
         let (live, scheduler) = (host.app.runs.registry(), host.app.scheduler.clone());
-        let db = db::connect(self.shared.database.url(), 1).await.expect("the database is still there");
-        host.stop().await.unwrap_or_else(|error| panic!("the host stops badly: {error:?}"));
+        let db = db::connect(self.shared.database.url(), 1)
+            .await
+            .expect("the database is still there");
+        host.stop()
+            .await
+            .unwrap_or_else(|error| panic!("the host stops badly: {error:?}"));
         assert!(live.is_empty(), "runs were left alive");
         assert_eq!(scheduler.alive(), 0, "guests were left in their slots");
         //check_invariants(&db).await;
@@ -182,8 +202,16 @@ pub fn config() -> Config {
         metrics_listen: ([127, 0, 0, 1], 0).into(),
         database_connections: 8,
         shutdown_grace_ms: 5_000,
-        sandbox: sandbox::Config { guests: 64, threads: 2, ..sandbox::Config::default() },
-        runs: runs::Config { concurrent: 64, concurrent_per_org: 48, ..runs::Config::default() },
+        sandbox: sandbox::Config {
+            guests: 64,
+            threads: 2,
+            ..sandbox::Config::default()
+        },
+        runs: runs::Config {
+            concurrent: 64,
+            concurrent_per_org: 48,
+            ..runs::Config::default()
+        },
         models: models::Config::for_test(),
         knowledge: knowledge::Config::for_test(),
         ..Config::default()
@@ -196,9 +224,14 @@ pub fn program() -> PathBuf {
     let mut folders = test.ancestors().skip(1).take(2);
     folders
         .find_map(|folder| {
-            ["bulkhead-under-test", "bulkhead"].iter().map(|name| folder.join(name)).find(|path| path.is_file())
+            ["bulkhead-under-test", "bulkhead"]
+                .iter()
+                .map(|name| folder.join(name))
+                .find(|path| path.is_file())
         })
-        .unwrap_or_else(|| panic!("build it first: cargo build -p bulkhead-tests --bin bulkhead-under-test"))
+        .unwrap_or_else(|| {
+            panic!("build it first: cargo build -p bulkhead-tests --bin bulkhead-under-test")
+        })
 }
 
 /// Compiled guests are kept between tests: the template database holds the key they are sealed with.
@@ -217,7 +250,10 @@ pub fn guest_target() -> PathBuf {
 pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     while !condition().await {
-        assert!(tokio::time::Instant::now() < deadline, "it never came to this: {what}");
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "it never came to this: {what}"
+        );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -19,9 +19,14 @@ pub fn watch() {
         tracing::subscriber::set_global_default(subscriber).expect("the harness is first");
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            let inside = panic.location().is_some_and(|place| place.file().contains("host/src"));
+            let inside = panic
+                .location()
+                .is_some_and(|place| place.file().contains("host/src"));
             if inside {
-                ERRORS.lock().expect("plain list").push(format!("panic: {panic}"));
+                ERRORS
+                    .lock()
+                    .expect("plain list")
+                    .push(format!("panic: {panic}"));
             }
             before(panic);
         }));

@@ -201,8 +201,8 @@ fn words(text: &str) -> u64 {
 }
 
 fn last_user_message(body: &Value) -> String {
-    let messages = body["messages"].as_array().into_iter().flatten();
-    let last = messages.filter(|message| message["role"] == "user").last();
+    let mut messages = body["messages"].as_array().into_iter().flatten();
+    let last = messages.rfind(|message| message["role"] == "user");
     last.and_then(|message| message["content"].as_str())
         .unwrap_or_default()
         .to_owned()

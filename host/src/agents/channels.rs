@@ -11,7 +11,11 @@ use super::{Agent, AgentId, Agents, Digest, store};
 use crate::identity::Caller;
 use crate::kit::{Code, Error, OrgId, Result};
 
-pub const NO_STABLE: Code = Code::new("no_stable_version", 409, "The agent has no stable version yet");
+pub const NO_STABLE: Code = Code::new(
+    "no_stable_version",
+    409,
+    "The agent has no stable version yet",
+);
 
 /// The channel every agent has.
 pub const STABLE: &str = "stable";
@@ -45,13 +49,25 @@ pub struct MoveChannel {
 }
 
 pub(super) fn cache() -> Cache<Wanted, Resolved> {
-    Cache::builder().max_capacity(10_000).time_to_live(Duration::from_millis(500)).build()
+    Cache::builder()
+        .max_capacity(10_000)
+        .time_to_live(Duration::from_millis(500))
+        .build()
 }
 
 impl Agents {
     /// The version a run takes: the one named, else the stable one.
-    pub async fn resolve(&self, caller: &Caller, agent: &str, version: Option<i32>) -> Result<Resolved> {
-        let wanted = Wanted { org: caller.org, agent: agent.to_owned(), version };
+    pub async fn resolve(
+        &self,
+        caller: &Caller,
+        agent: &str,
+        version: Option<i32>,
+    ) -> Result<Resolved> {
+        let wanted = Wanted {
+            org: caller.org,
+            agent: agent.to_owned(),
+            version,
+        };
         if let Some(resolved) = self.resolved.get(&wanted).await {
             return Ok(resolved);
         }
@@ -67,7 +83,10 @@ impl Agents {
 
     async fn resolve_stable(&self, caller: &Caller, agent: &str) -> Result<Resolved> {
         if let Some(resolved) = store::resolve_channel(&self.db, caller.org, agent, STABLE).await? {
-            return Ok(Resolved { channel: Some(STABLE), ..resolved });
+            return Ok(Resolved {
+                channel: Some(STABLE),
+                ..resolved
+            });
         }
         self.get(caller, agent).await?;
         Err(NO_STABLE.because(format!(
@@ -76,11 +95,25 @@ impl Agents {
     }
 
     /// Points the stable channel at a version.
-    pub async fn make_stable(&self, caller: &Caller, name: &str, to: &MoveChannel) -> Result<Agent> {
+    pub async fn make_stable(
+        &self,
+        caller: &Caller,
+        name: &str,
+        to: &MoveChannel,
+    ) -> Result<Agent> {
         let agent = self.get(caller, name).await?;
-        store::move_channel(&self.db, (caller.org, agent.id), (STABLE, to.version), self.clock.now()).await?;
+        store::move_channel(
+            &self.db,
+            (caller.org, agent.id),
+            (STABLE, to.version),
+            self.clock.now(),
+        )
+        .await?;
         self.resolved.invalidate_all();
         tracing::info!(org = %caller.slug, agent = name, version = to.version, "stable channel moved");
-        Ok(Agent { stable: Some(to.version), ..agent })
+        Ok(Agent {
+            stable: Some(to.version),
+            ..agent
+        })
     }
 }

@@ -10,8 +10,11 @@ use crate::kit::{Code, Error, Result};
 use crate::sandbox::bindings::bulkhead::agent::{log, types};
 use crate::sandbox::{AgentPre, Fault, Host, Limits, Meter, invoke, wasi};
 
-pub const DESCRIBE_FAILED: Code =
-    Code::new("describe_failed", 422, "The component could not say what it is");
+pub const DESCRIBE_FAILED: Code = Code::new(
+    "describe_failed",
+    422,
+    "The component could not say what it is",
+);
 
 struct Asked(Host);
 
@@ -42,12 +45,17 @@ impl Agents {
             super::upload::COMPONENT_REFUSED
                 .because(format!("The component does not fit the world: {error:#}."))
         })?;
-        let limits = Limits { fuel: self.config.describe_fuel, ..self.sandbox.config().limits.clone() };
+        let limits = Limits {
+            fuel: self.config.describe_fuel,
+            ..self.sandbox.config().limits.clone()
+        };
         let meter = Meter::new(self.clock.now());
         let asked = Asked(Host::new(limits, std::sync::Arc::clone(&meter), [0; 32]));
         let wall = Duration::from_millis(self.config.describe_ms);
         let sandbox = self.sandbox.clone();
-        let mut running = self.scheduler.spawn(0, meter, invoke::describe(sandbox, pre, asked, wall));
+        let mut running =
+            self.scheduler
+                .spawn(0, meter, invoke::describe(sandbox, pre, asked, wall));
         let described = match tokio::time::timeout(wall, running.wait()).await {
             Ok(described) => described,
             Err(_) => {
@@ -67,6 +75,9 @@ impl Agents {
             Some(Err(Fault::Trap(what))) => {
                 Err(DESCRIBE_FAILED.because(format!("`describe` trapped: {what}.")))
             }
+            Some(Err(Fault::Full)) => Err(Error::unavailable(
+                "Every slot of the engine is taken; upload again.",
+            )),
             Some(Err(Fault::Host(error))) => Err(Error::internal(error)),
             None => Err(Error::internal("describing a component panicked")),
         }

@@ -80,7 +80,10 @@ async fn upload(
     Params(path): Params<AgentPath>,
     request: Request,
 ) -> Result<(StatusCode, Json<Version>)> {
-    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let kind = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
     if kind != Some("application/wasm") {
         return Err(MEDIA.because("Send the component as `content-type: application/wasm`."));
     }
@@ -103,7 +106,9 @@ async fn list_versions(
     Params(path): Params<AgentPath>,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<Version>>> {
-    Ok(Json(agents.list_versions(&caller, &path.agent, &query).await?))
+    Ok(Json(
+        agents.list_versions(&caller, &path.agent, &query).await?,
+    ))
 }
 
 /// Show a version
@@ -115,7 +120,11 @@ async fn get_version(
     Read(caller): Read,
     Params(path): Params<VersionPath>,
 ) -> Result<Json<Version>> {
-    Ok(Json(agents.get_version(&caller, &path.agent, path.version).await?))
+    Ok(Json(
+        agents
+            .get_version(&caller, &path.agent, path.version)
+            .await?,
+    ))
 }
 
 /// Point the stable channel at a version

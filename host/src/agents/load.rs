@@ -23,7 +23,11 @@ impl Agents {
             .map_err(Error::internal)
     }
 
-    pub(super) async fn keep_artifact(&self, digest: Digest, artifact: Vec<u8>) -> Result<Component> {
+    pub(super) async fn keep_artifact(
+        &self,
+        digest: Digest,
+        artifact: Vec<u8>,
+    ) -> Result<Component> {
         let (artifacts, engine) = (self.artifacts.clone(), self.sandbox.engine().clone());
         self.tasks
             .spawn_blocking(move || artifacts.keep(&engine, &digest, &artifact))

@@ -50,7 +50,11 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { component_bytes: 32 << 20, describe_fuel: 100_000_000, describe_ms: 2_000 }
+        Self {
+            component_bytes: 32 << 20,
+            describe_fuel: 100_000_000,
+            describe_ms: 2_000,
+        }
     }
 }
 

@@ -75,7 +75,11 @@ pub(super) async fn insert_component(
 }
 
 pub(super) async fn get_component(db: &PgPool, digest: &Digest) -> Result<Vec<u8>> {
-    Ok(sqlx::query_scalar!("select bytes from components where digest = $1", digest).fetch_one(db).await?)
+    Ok(
+        sqlx::query_scalar!("select bytes from components where digest = $1", digest)
+            .fetch_one(db)
+            .await?,
+    )
 }
 
 /// The agent's id, its row locked: made where there is none.
@@ -229,7 +233,10 @@ impl TryFrom<ResolvedRow> for Resolved {
         Ok(Self {
             agent: row.agent,
             version: row.version,
-            digest: row.digest.try_into().map_err(|_| Error::internal("a digest is not 32 bytes"))?,
+            digest: row
+                .digest
+                .try_into()
+                .map_err(|_| Error::internal("a digest is not 32 bytes"))?,
             channel: None,
             model: row.model.unwrap_or_else(|| "default".to_owned()),
         })

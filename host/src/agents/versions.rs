@@ -49,10 +49,18 @@ pub(super) struct NewVersion {
 impl Agents {
     pub async fn list(&self, caller: &Caller, query: &PageQuery) -> Result<Page<Agent>> {
         let filter = format!("agents {}", caller.org);
-        let (limit, start) = self.cursors.read(query.cursor.as_deref(), query.limit, &filter)?;
+        let (limit, start) = self
+            .cursors
+            .read(query.cursor.as_deref(), query.limit, &filter)?;
         let rows = store::list_agents(&self.db, caller.org, start, limit + 1).await?;
         Ok(self.cursors.page(rows, limit, &filter, |agent| {
-            (Cursor { at: agent.created_at, id: agent.id.0 }, agent)
+            (
+                Cursor {
+                    at: agent.created_at,
+                    id: agent.id.0,
+                },
+                agent,
+            )
         }))
     }
 
@@ -62,16 +70,30 @@ impl Agents {
             .ok_or_else(|| Error::not_found("agent"))
     }
 
-    pub async fn list_versions(&self, caller: &Caller, name: &str, query: &PageQuery) -> Result<Page<Version>> {
+    pub async fn list_versions(
+        &self,
+        caller: &Caller,
+        name: &str,
+        query: &PageQuery,
+    ) -> Result<Page<Version>> {
         let agent = self.get(caller, name).await?;
         let filter = format!("versions {} {}", caller.org, agent.id);
-        let (limit, start) = self.cursors.read(query.cursor.as_deref(), query.limit, &filter)?;
+        let (limit, start) = self
+            .cursors
+            .read(query.cursor.as_deref(), query.limit, &filter)?;
         // Numbers order versions; the cursor carries one in the place of an id.
         let before = start.and_then(|cursor| i32::try_from(cursor.id.as_u128()).ok());
-        let rows = store::list_versions(&self.db, (caller.org, agent.id), before, limit + 1).await?;
+        let rows =
+            store::list_versions(&self.db, (caller.org, agent.id), before, limit + 1).await?;
         Ok(self.cursors.page(rows, limit, &filter, |version| {
             let id = Uuid::from_u128(version.number.unsigned_abs().into());
-            (Cursor { at: version.created_at, id }, version)
+            (
+                Cursor {
+                    at: version.created_at,
+                    id,
+                },
+                version,
+            )
         }))
     }
 

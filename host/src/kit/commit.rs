@@ -77,7 +77,10 @@ impl<C: Send + Sync + 'static> Writer<C> {
     /// Waits for room. Changes with the same `key` become durable in the order their slots were sent.
     pub async fn reserve(&self, key: u128) -> Result<Slot<'_, C>> {
         let lane = &self.lanes[(key % self.lanes.len() as u128) as usize];
-        let permit = lane.reserve().await.map_err(|_| Error::unavailable("The host is stopping."))?;
+        let permit = lane
+            .reserve()
+            .await
+            .map_err(|_| Error::unavailable("The host is stopping."))?;
         Ok(Slot(permit))
     }
 
@@ -101,7 +104,9 @@ impl<C> Slot<'_, C> {
 
 impl<C> std::fmt::Debug for Writer<C> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Writer").field("lanes", &self.lanes.len()).finish()
+        f.debug_struct("Writer")
+            .field("lanes", &self.lanes.len())
+            .finish()
     }
 }
 
@@ -117,8 +122,10 @@ async fn write<A: Apply>(
 ) {
     let mut batch = Vec::with_capacity(most);
     while queue.recv_many(&mut batch, most).await > 0 {
-        let (changes, done): (Vec<_>, Vec<_>) =
-            batch.drain(..).map(|queued| (queued.change, queued.done)).unzip();
+        let (changes, done): (Vec<_>, Vec<_>) = batch
+            .drain(..)
+            .map(|queued| (queued.change, queued.done))
+            .unzip();
         metrics::histogram!("bulkhead_commit_batch_changes").record(changes.len() as f64);
         let answers = match patiently(&*apply, &db, &changes).await {
             Ok(answers) => answers,
@@ -144,7 +151,11 @@ async fn one_by_one<A: Apply>(apply: &A, db: &PgPool, changes: &[A::Change]) -> 
 
 /// Tries again while the database is away. `Apply` must make a repeat harmless: a commit whose answer was lost is
 /// made twice.
-async fn patiently<A: Apply>(apply: &A, db: &PgPool, changes: &[A::Change]) -> Result<Vec<Result<()>>> {
+async fn patiently<A: Apply>(
+    apply: &A,
+    db: &PgPool,
+    changes: &[A::Change],
+) -> Result<Vec<Result<()>>> {
     let began = std::time::Instant::now();
     let mut wait = Duration::from_millis(20);
     loop {
@@ -159,7 +170,11 @@ async fn patiently<A: Apply>(apply: &A, db: &PgPool, changes: &[A::Change]) -> R
     }
 }
 
-async fn commit<A: Apply>(apply: &A, db: &PgPool, changes: &[A::Change]) -> Result<Vec<Result<()>>> {
+async fn commit<A: Apply>(
+    apply: &A,
+    db: &PgPool,
+    changes: &[A::Change],
+) -> Result<Vec<Result<()>>> {
     let mut tx = db.begin().await?;
     let answers = apply.apply(&mut tx, changes).await?;
     tx.commit().await?;

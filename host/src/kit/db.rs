@@ -63,5 +63,7 @@ pub async fn shared_key(db: &PgPool, name: &str, random: &super::Random) -> Resu
         .bind(name)
         .fetch_one(db)
         .await?;
-    value.try_into().map_err(|_| Error::internal("a shared key is not 32 bytes"))
+    value
+        .try_into()
+        .map_err(|_| Error::internal("a shared key is not 32 bytes"))
 }

@@ -7,7 +7,7 @@ use text_splitter::MarkdownSplitter;
 use super::Config;
 
 /// The splitter is quadratic on text without boundaries, so it never sees more than this at once.
-const WINDOW_BYTES: usize = 16 << 10;
+const WINDOW_BYTES: usize = 8 << 10;
 const HEADING_BYTES_MAX: usize = 200;
 const SEPARATOR: &str = " > ";
 

@@ -67,6 +67,7 @@ pub struct NewEntry {
 
 /// What a put did.
 #[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = PutEntry)]
 pub struct Put {
     #[serde(flatten)]
     pub entry: Entry,

@@ -23,6 +23,7 @@ const SUPPORT: f64 = 0.25;
 /// What to look for.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = KnowledgeQuery)]
 pub struct Query {
     /// In plain language, at most 4 KiB. There are no operators: every character may stand for itself.
     pub text: String,

@@ -19,9 +19,10 @@ pub struct Cancelled {
 impl Runs {
     pub async fn cancel(&self, caller: &Caller, agent: &str, run: RunId) -> Result<Cancelled> {
         let now = self.inner.clock.now();
-        let asked = store::request_cancel(&self.inner.db, (caller.org, agent, run), (caller.key, now))
-            .await?
-            .ok_or_else(|| Error::not_found("run"))?;
+        let asked =
+            store::request_cancel(&self.inner.db, (caller.org, agent, run), (caller.key, now))
+                .await?
+                .ok_or_else(|| Error::not_found("run"))?;
         if asked.open
             && let Some(live) = self.inner.live.get(run)
         {
@@ -31,6 +32,9 @@ impl Runs {
             let _ = tokio::time::timeout(wait, live.ended()).await;
         }
         let run = self.get(caller, agent, run).await?;
-        Ok(Cancelled { first: asked.first, run })
+        Ok(Cancelled {
+            first: asked.first,
+            run,
+        })
     }
 }

@@ -18,7 +18,10 @@ use crate::kit::{Error, Result, clock};
 use crate::sandbox::bindings::bulkhead::agent::types;
 use crate::sandbox::host::IN_GUEST;
 use crate::sandbox::wasi::Log;
-use crate::sandbox::{Fault, Host, Limits, Meter, invoke};
+use crate::sandbox::{AgentPre, Fault, Host, Limits, Meter, invoke};
+
+/// How long a run waits before it asks a full engine again.
+const FULL_PAUSE: Duration = Duration::from_millis(20);
 
 /// A run to execute.
 #[derive(Debug)]
@@ -33,9 +36,21 @@ pub struct Work {
 }
 
 impl Work {
-    pub fn new(row: NewRow, resolved: Resolved, messages: Vec<Message>, record: Arc<Record>) -> Self {
+    pub fn new(
+        row: NewRow,
+        resolved: Resolved,
+        messages: Vec<Message>,
+        record: Arc<Record>,
+    ) -> Self {
         let meter = Meter::new(row.created_at);
-        Self { row, resolved, messages, record, meter, tokens: billing::Meter::default() }
+        Self {
+            row,
+            resolved,
+            messages,
+            record,
+            meter,
+            tokens: billing::Meter::default(),
+        }
     }
 }
 
@@ -69,24 +84,49 @@ impl Runs {
     }
 
     async fn run_to_end(&self, work: &Work, admitted: Admitted) -> (Ended, Option<Log>) {
-        let _place = match self.unless_stopped(work, "queued", self.place(work, admitted)).await {
+        let _place = match self
+            .unless_stopped(work, "queued", self.place(work, admitted))
+            .await
+        {
             Ok(Ok(place)) => place,
             Ok(Err(error)) => return (Ended::Lost(error), None),
             Err(stopped) => return (Ended::Stopped(stopped), None),
         };
-        let load = self.inner.imports.pre(&self.inner.agents, work.resolved.digest);
+        let load = self
+            .inner
+            .imports
+            .pre(&self.inner.agents, work.resolved.digest);
         let pre = match self.unless_stopped(work, "compiling", load).await {
             Ok(Ok(pre)) => pre,
             Ok(Err(error)) => return (Ended::Lost(error), None),
             Err(stopped) => return (Ended::Stopped(stopped), None),
         };
-        let guest = self.guest(work);
-        let log = guest.host.log().clone();
+        loop {
+            let guest = self.guest(work);
+            let log = guest.host.log().clone();
+            match self.call(work, pre.clone(), guest).await {
+                // Another tenant's guests hold what this one needs beyond its slot: memories, tables.
+                Ended::Faulted(Fault::Full) => {
+                    let pause = tokio::time::sleep(FULL_PAUSE);
+                    if let Err(stopped) = self.unless_stopped(work, "queued", pause).await {
+                        return (Ended::Stopped(stopped), None);
+                    }
+                }
+                ended => return (ended, Some(log)),
+            }
+        }
+    }
+
+    /// One guest, from its slot to its end.
+    async fn call(&self, work: &Work, pre: AgentPre<Guest>, guest: Guest) -> Ended {
         let sandbox = self.inner.sandbox.clone();
         let tenant = work.row.org.0.as_u128();
         let call = invoke::run(sandbox, pre, guest, turn(work), self.wall(work));
-        let mut running = self.inner.scheduler.spawn(tenant, Arc::clone(&work.meter), call);
-        let ended = tokio::select! {
+        let mut running = self
+            .inner
+            .scheduler
+            .spawn(tenant, Arc::clone(&work.meter), call);
+        tokio::select! {
             biased;
             stopping = self.stopping(work) => {
                 let observed_at = self.inner.clock.now();
@@ -100,8 +140,7 @@ impl Runs {
                 Some(Err(fault)) => Ended::Faulted(fault),
                 None => Ended::Lost(Error::internal("the guest's future panicked")),
             }
-        };
-        (ended, Some(log))
+        }
     }
 
     /// The place the run was admitted with, or the one it waits for.
@@ -112,7 +151,12 @@ impl Runs {
                 let place = queued.place().await?;
                 let (key, live) = (work.record.key, Arc::clone(&work.record.live));
                 let change = Change::Running { key, live };
-                self.inner.writer.push(key.run.0.as_u128(), change).await?.wait().await?;
+                self.inner
+                    .writer
+                    .push(key.run.0.as_u128(), change)
+                    .await?
+                    .wait()
+                    .await?;
                 Ok(place)
             }
         }
@@ -152,7 +196,12 @@ impl Runs {
         }
     }
 
-    fn stopped(&self, stopping: Stopping, observed_at: OffsetDateTime, place: &'static str) -> Stopped {
+    fn stopped(
+        &self,
+        stopping: Stopping,
+        observed_at: OffsetDateTime,
+        place: &'static str,
+    ) -> Stopped {
         Stopped {
             cause: stopping.cause,
             requested_at: stopping.requested_at,
@@ -164,7 +213,9 @@ impl Runs {
 
     /// What is left of the run's time.
     fn wall(&self, work: &Work) -> Duration {
-        (work.row.deadline_at - self.inner.clock.now()).try_into().unwrap_or(Duration::ZERO)
+        (work.row.deadline_at - self.inner.clock.now())
+            .try_into()
+            .unwrap_or(Duration::ZERO)
     }
 }
 

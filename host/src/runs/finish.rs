@@ -44,7 +44,9 @@ impl Runs {
             tracing::error!(run = %work.row.run, %error, cause = error.chain(), "a run's log is incomplete");
             verdict = Verdict::host("the host could not store what the run said");
         }
-        let written = self.write_end(work, &ended, verdict, (log, settled.is_ok())).await;
+        let written = self
+            .write_end(work, &ended, verdict, (log, settled.is_ok()))
+            .await;
         if let Err(error) = written {
             // The run stays open under this node's lease; the recovery job ends it.
             tracing::error!(run = %work.row.run, %error, cause = error.chain(), "a run's end was not written");
@@ -61,7 +63,10 @@ impl Runs {
         let now = self.inner.clock.now();
         let usage = usage(work, now);
         let receipt = receipt(work, ended, usage);
-        let fault = verdict.fault.as_ref().map(|(blame, message)| json!({ "blame": blame, "message": message }));
+        let fault = verdict
+            .fault
+            .as_ref()
+            .map(|(blame, message)| json!({ "blame": blame, "message": message }));
         let (mut seq, text) = work.record.so_far();
         if !whole {
             seq = last_event(&self.inner.db, work.row.org, work.row.run.0).await? + 1;
@@ -79,7 +84,10 @@ impl Runs {
             output: text,
             fault: fault.map(|fault| fault.to_string()),
             receipt: serde_json::to_string(&receipt)?,
-            guest_log: log.and_then(guest_log).map(|log| serde_json::to_string(&log)).transpose()?,
+            guest_log: log
+                .and_then(guest_log)
+                .map(|log| serde_json::to_string(&log))
+                .transpose()?,
             last: done.store(seq, now)?,
             usage: usage_record(work, usage, now),
         };
@@ -88,7 +96,12 @@ impl Runs {
             live: Arc::clone(&work.record.live),
             end: Box::new(end),
         };
-        self.inner.writer.push(work.row.run.0.as_u128(), change).await?.wait().await?;
+        self.inner
+            .writer
+            .push(work.row.run.0.as_u128(), change)
+            .await?
+            .wait()
+            .await?;
         metrics::counter!("bulkhead_runs_ended_total", "state" => verdict.state, "stop_reason" => verdict.stop_reason)
             .increment(1);
         metrics::histogram!("bulkhead_run_duration_seconds").record(usage.wall_ms as f64 / 1_000.0);
@@ -98,11 +111,19 @@ impl Runs {
 
 impl Verdict {
     fn completed(stop_reason: &'static str) -> Self {
-        Self { state: "completed", stop_reason, fault: None }
+        Self {
+            state: "completed",
+            stop_reason,
+            fault: None,
+        }
     }
 
     fn failed(stop_reason: &'static str, blame: Blame, message: &str) -> Self {
-        Self { state: "failed", stop_reason, fault: Some((blame, clean(message))) }
+        Self {
+            state: "failed",
+            stop_reason,
+            fault: Some((blame, clean(message))),
+        }
     }
 
     fn host(message: &str) -> Self {
@@ -115,16 +136,28 @@ fn verdict(ended: &Ended) -> Verdict {
         Ended::Returned(Ok(Outcome::EndTurn)) => Verdict::completed("end_turn"),
         Ended::Returned(Ok(Outcome::MaxTokens)) => Verdict::completed("max_tokens"),
         Ended::Returned(Ok(Outcome::MaxIterations)) => Verdict::completed("max_iterations"),
-        Ended::Returned(Err(Failure::Model(what))) => Verdict::failed("model_error", Blame::Host, what),
-        Ended::Returned(Err(Failure::Agent(what))) => Verdict::failed("guest_error", Blame::Guest, what),
+        Ended::Returned(Err(Failure::Model(what))) => {
+            Verdict::failed("model_error", Blame::Host, what)
+        }
+        Ended::Returned(Err(Failure::Agent(what))) => {
+            Verdict::failed("guest_error", Blame::Guest, what)
+        }
         Ended::Faulted(Fault::Limit(limit)) => {
             Verdict::failed(limit_reason(*limit), Blame::Limit, &limit.to_string())
         }
         Ended::Faulted(Fault::Trap(what)) => Verdict::failed("trap", Blame::Guest, what),
-        Ended::Faulted(Fault::Host(_)) | Ended::Lost(_) => Verdict::host("the host failed; its log has the cause"),
+        Ended::Faulted(Fault::Host(_) | Fault::Full) | Ended::Lost(_) => {
+            Verdict::host("the host failed; its log has the cause")
+        }
         Ended::Stopped(stopped) => match stopped.cause {
-            StopCause::Cancelled => Verdict { state: "cancelled", stop_reason: "cancelled", fault: None },
-            StopCause::Deadline => Verdict::failed("deadline", Blame::Limit, "the run's time was up"),
+            StopCause::Cancelled => Verdict {
+                state: "cancelled",
+                stop_reason: "cancelled",
+                fault: None,
+            },
+            StopCause::Deadline => {
+                Verdict::failed("deadline", Blame::Limit, "the run's time was up")
+            }
             StopCause::Shutdown => Verdict::host("the host was stopped"),
         },
     }
@@ -164,9 +197,16 @@ pub(super) fn usage_record(work: &Work, usage: Usage, now: time::OffsetDateTime)
 
 fn receipt(work: &Work, ended: &Ended, usage: Usage) -> Receipt {
     let (times, place) = match ended {
-        Ended::Stopped(Stopped { requested_at, observed_at, stopped_at, place, .. }) => {
-            ((Some(*requested_at), Some(*observed_at), Some(*stopped_at)), *place)
-        }
+        Ended::Stopped(Stopped {
+            requested_at,
+            observed_at,
+            stopped_at,
+            place,
+            ..
+        }) => (
+            (Some(*requested_at), Some(*observed_at), Some(*stopped_at)),
+            *place,
+        ),
         _ => ((None, None, None), "finishing"),
     };
     Receipt {
@@ -192,13 +232,26 @@ struct GuestLog {
 }
 
 fn guest_log(log: &Log) -> Option<GuestLog> {
-    let kept = GuestLog { stdout: log.stdout.written(), stderr: log.stderr.written(), log: log.lines.written() };
+    let kept = GuestLog {
+        stdout: log.stdout.written(),
+        stderr: log.stderr.written(),
+        log: log.lines.written(),
+    };
     (kept.stdout.is_some() || kept.stderr.is_some() || kept.log.is_some()).then_some(kept)
 }
 
 /// An error's text as it may be shown: bounded, without control characters.
 fn clean(text: &str) -> String {
-    let mut kept: String = text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect();
+    let mut kept: String = text
+        .chars()
+        .map(|c| {
+            if c.is_control() && c != '\n' {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
+        .collect();
     let mut end = MESSAGE_MAX.min(kept.len());
     while !kept.is_char_boundary(end) {
         end -= 1;

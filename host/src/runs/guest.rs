@@ -30,7 +30,11 @@ pub struct Context {
 
 impl Context {
     pub fn new(record: Arc<Record>, tasks: Tasks) -> Self {
-        Self { record, tasks, calls: Vec::new() }
+        Self {
+            record,
+            tasks,
+            calls: Vec::new(),
+        }
     }
 }
 
@@ -50,7 +54,11 @@ impl HasData for HasView {
 
 impl View<'_> {
     async fn say(&mut self, event: Event) -> wasmtime::Result<()> {
-        self.context.record.say(event).await.map_err(wasmtime::Error::new)
+        self.context
+            .record
+            .say(event)
+            .await
+            .map_err(wasmtime::Error::new)
     }
 }
 
@@ -63,13 +71,22 @@ impl output::Host for View<'_> {
         if delta.is_empty() {
             return Ok(());
         }
-        self.say(Event::Text { text: storable(delta) }).await
+        self.say(Event::Text {
+            text: storable(delta),
+        })
+        .await
     }
 
-    async fn cite(&mut self, citation: output::Citation) -> wasmtime::Result<Result<(), output::Error>> {
+    async fn cite(
+        &mut self,
+        citation: output::Citation,
+    ) -> wasmtime::Result<Result<(), output::Error>> {
         let bytes = citation.handle.len() + citation.quote.as_ref().map_or(0, String::len);
         self.host.crossing(bytes)?;
-        let cited = match self.knowledge.cite(&citation.handle, citation.quote.as_deref()) {
+        let cited = match self
+            .knowledge
+            .cite(&citation.handle, citation.quote.as_deref())
+        {
             Ok(cited) => cited,
             Err(CiteError::UnknownHandle) => return Ok(Err(output::Error::UnknownHandle)),
             Err(CiteError::NotInPassage) => return Ok(Err(output::Error::NotInPassage)),
@@ -105,19 +122,31 @@ impl tools::Host for View<'_> {
         self.context.calls.push(true);
         let call = u32::try_from(self.context.calls.len()).unwrap_or(u32::MAX);
         // Arguments are the model's words: where they are not JSON, they are shown as the text they are.
-        let arguments = serde_json::from_str(&arguments).unwrap_or(serde_json::Value::String(arguments));
+        let arguments =
+            serde_json::from_str(&arguments).unwrap_or(serde_json::Value::String(arguments));
         let name = cut(one_line(&name), NAME_MAX);
-        self.say(Event::ToolCall { call, name, arguments }).await?;
+        self.say(Event::ToolCall {
+            call,
+            name,
+            arguments,
+        })
+        .await?;
         Ok(call)
     }
 
-    async fn finished(&mut self, call: u32, answer: Result<String, String>) -> wasmtime::Result<()> {
+    async fn finished(
+        &mut self,
+        call: u32,
+        answer: Result<String, String>,
+    ) -> wasmtime::Result<()> {
         let (failed, content) = match answer {
             Ok(content) => (false, content),
             Err(content) => (true, content),
         };
         self.host.crossing(content.len())?;
-        let open = usize::try_from(call).ok().and_then(|n| self.context.calls.get_mut(n.checked_sub(1)?));
+        let open = usize::try_from(call)
+            .ok()
+            .and_then(|n| self.context.calls.get_mut(n.checked_sub(1)?));
         match open {
             Some(open) if *open => *open = false,
             _ => {
@@ -127,7 +156,12 @@ impl tools::Host for View<'_> {
             }
         }
         self.host.output(content.len())?;
-        self.say(Event::ToolResult { call, failed, content: storable(content) }).await
+        self.say(Event::ToolResult {
+            call,
+            failed,
+            content: storable(content),
+        })
+        .await
     }
 }
 
@@ -187,12 +221,18 @@ impl Drop for AbortOnDrop {
 
 /// PostgreSQL's text cannot hold NUL; everything else is kept as it was said.
 fn storable(text: String) -> String {
-    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
+    if text.contains('\0') {
+        text.replace('\0', "\u{fffd}")
+    } else {
+        text
+    }
 }
 
 /// Control characters could forge lines of a log or a terminal.
 fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
 fn cut(mut text: String, most: usize) -> String {

@@ -1,5 +1,8 @@
 //! The routes of runs.
-#![expect(unused_qualifications, reason = "utoipa's macros qualify what they name")]
+#![expect(
+    unused_qualifications,
+    reason = "utoipa's macros qualify what they name"
+)]
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -86,8 +89,13 @@ async fn create(
     headers: HeaderMap,
     Body(new): Body<NewRun>,
 ) -> Result<Response> {
-    if query.wait.is_some_and(|wait| !(1..=WAIT_MAX_S).contains(&wait)) {
-        return Err(Error::invalid(format!("`wait` must be 1 to {WAIT_MAX_S} seconds.")));
+    if query
+        .wait
+        .is_some_and(|wait| !(1..=WAIT_MAX_S).contains(&wait))
+    {
+        return Err(Error::invalid(format!(
+            "`wait` must be 1 to {WAIT_MAX_S} seconds."
+        )));
     }
     let id = assigned.map(|Extension(Assigned(id))| id);
     if let Some(run) = id.map(RunId)
@@ -106,8 +114,17 @@ async fn create(
         let _ = tokio::time::timeout(Duration::from_secs(wait), live.ended()).await;
     }
     let view = runs.get(&caller, &path.agent, run).await?;
-    let status = if view.ended_at.is_some() { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok((status, [(header::LOCATION, location(&caller, &path.agent, run))], Json(view)).into_response())
+    let status = if view.ended_at.is_some() {
+        StatusCode::OK
+    } else {
+        StatusCode::ACCEPTED
+    };
+    Ok((
+        status,
+        [(header::LOCATION, location(&caller, &path.agent, run))],
+        Json(view),
+    )
+        .into_response())
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -180,7 +197,11 @@ async fn events(
     let after = resume_point(&headers, query.after)?;
     if !wants_stream(&headers) {
         let data = runs.events(&caller, &path.agent, run, after).await?;
-        return Ok(Json(Page { data, next_cursor: None }).into_response());
+        return Ok(Json(Page {
+            data,
+            next_cursor: None,
+        })
+        .into_response());
     }
     let view = runs.get(&caller, &path.agent, run).await?;
     let mut stream = runs.stream(&caller, &path.agent, run, after).await?;
@@ -213,8 +234,13 @@ async fn steps(
     Params(path): Params<RunPath>,
     Query(query): Query<StepsQuery>,
 ) -> Result<Json<Page<StepView>>> {
-    let data = runs.steps(&caller, &path.agent, path.id()?, query.after.unwrap_or(0)).await?;
-    Ok(Json(Page { data, next_cursor: None }))
+    let data = runs
+        .steps(&caller, &path.agent, path.id()?, query.after.unwrap_or(0))
+        .await?;
+    Ok(Json(Page {
+        data,
+        next_cursor: None,
+    }))
 }
 
 /// Cancel a run
@@ -230,15 +256,25 @@ async fn cancel(
     Params(path): Params<RunPath>,
 ) -> Result<(StatusCode, Json<RunView>)> {
     let cancelled = runs.cancel(&caller, &path.agent, path.id()?).await?;
-    let status = if cancelled.first { StatusCode::ACCEPTED } else { StatusCode::OK };
+    let status = if cancelled.first {
+        StatusCode::ACCEPTED
+    } else {
+        StatusCode::OK
+    };
     Ok((status, Json(cancelled.run)))
 }
 
 impl Runs {
     pub async fn get(&self, caller: &Caller, agent: &str, run: RunId) -> Result<RunView> {
-        let filter = store::Filter { run: Some(run), ..store::Filter::default() };
+        let filter = store::Filter {
+            run: Some(run),
+            ..store::Filter::default()
+        };
         let found = store::list(&self.inner.db, (caller.org, agent), &filter, (None, 1)).await?;
-        found.into_iter().next().ok_or_else(|| Error::not_found("run"))
+        found
+            .into_iter()
+            .next()
+            .ok_or_else(|| Error::not_found("run"))
     }
 
     async fn exists(&self, caller: &Caller, agent: &str, run: RunId) -> Result<bool> {
@@ -251,7 +287,10 @@ impl Runs {
             "runs {} {agent} {:?} {:?} {:?} {:?} {:?}",
             caller.org, query.state, query.stop_reason, query.version, query.from, query.to
         );
-        let (limit, start) = self.inner.cursors.read(query.cursor.as_deref(), query.limit, &name)?;
+        let (limit, start) =
+            self.inner
+                .cursors
+                .read(query.cursor.as_deref(), query.limit, &name)?;
         let filter = store::Filter {
             run: None,
             state: query.state,
@@ -260,36 +299,77 @@ impl Runs {
             from: query.from,
             to: query.to,
         };
-        let rows = store::list(&self.inner.db, (caller.org, agent), &filter, (start, limit + 1)).await?;
+        let rows = store::list(
+            &self.inner.db,
+            (caller.org, agent),
+            &filter,
+            (start, limit + 1),
+        )
+        .await?;
         Ok(self.inner.cursors.page(rows, limit, &name, |run| {
-            (Cursor { at: run.created_at, id: run.id.0 }, run)
+            (
+                Cursor {
+                    at: run.created_at,
+                    id: run.id.0,
+                },
+                run,
+            )
         }))
     }
 
     /// A reader of the run's events after `seq`, live where the run is here.
-    pub async fn stream(&self, caller: &Caller, agent: &str, run: RunId, seq: i32) -> Result<Stream> {
+    pub async fn stream(
+        &self,
+        caller: &Caller,
+        agent: &str,
+        run: RunId,
+        seq: i32,
+    ) -> Result<Stream> {
         if !self.exists(caller, agent, run).await? {
             return Err(Error::not_found("run"));
         }
         let live = self.inner.live.get(run);
-        Ok(Stream::new(self.inner.db.clone(), (caller.org, run), seq, live.as_ref()))
+        Ok(Stream::new(
+            self.inner.db.clone(),
+            (caller.org, run),
+            seq,
+            live.as_ref(),
+        ))
     }
 
-    async fn events(&self, caller: &Caller, agent: &str, run: RunId, after: i32) -> Result<Vec<EventView>> {
+    async fn events(
+        &self,
+        caller: &Caller,
+        agent: &str,
+        run: RunId,
+        after: i32,
+    ) -> Result<Vec<EventView>> {
         if !self.exists(caller, agent, run).await? {
             return Err(Error::not_found("run"));
         }
-        let events = super::log::events_after(&self.inner.db, (caller.org, run), after, EVENTS_PAGE).await?;
+        let events =
+            super::log::events_after(&self.inner.db, (caller.org, run), after, EVENTS_PAGE).await?;
         events
             .into_iter()
             .map(|event| {
                 let data = serde_json::value::RawValue::from_string((*event.data).to_owned())?;
-                Ok(EventView { seq: event.seq, at: event.at, kind: (*event.kind).to_owned(), data })
+                Ok(EventView {
+                    seq: event.seq,
+                    at: event.at,
+                    kind: (*event.kind).to_owned(),
+                    data,
+                })
             })
             .collect()
     }
 
-    async fn steps(&self, caller: &Caller, agent: &str, run: RunId, after: i32) -> Result<Vec<StepView>> {
+    async fn steps(
+        &self,
+        caller: &Caller,
+        agent: &str,
+        run: RunId,
+        after: i32,
+    ) -> Result<Vec<StepView>> {
         if !self.exists(caller, agent, run).await? {
             return Err(Error::not_found("run"));
         }
@@ -306,11 +386,13 @@ fn wants_stream(headers: &HeaderMap) -> bool {
 }
 
 fn resume_point(headers: &HeaderMap, after: Option<i32>) -> Result<i32> {
-    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
+    let last = headers
+        .get("last-event-id")
+        .and_then(|value| value.to_str().ok());
     let after = match last {
-        Some(text) => text
-            .parse()
-            .map_err(|_| Error::invalid("`Last-Event-ID` must be the `id` of an event of this run."))?,
+        Some(text) => text.parse().map_err(|_| {
+            Error::invalid("`Last-Event-ID` must be the `id` of an event of this run.")
+        })?,
         None => after.unwrap_or(0),
     };
     if after < 0 {
@@ -353,9 +435,15 @@ fn event_stream(stream: Stream) -> Response {
         Some((Ok(frame), (stream, false)))
     });
     let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/event-stream"),
+        ),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        (header::HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+        (
+            header::HeaderName::from_static("x-accel-buffering"),
+            HeaderValue::from_static("no"),
+        ),
     ];
     (headers, ResponseBody::from_stream(frames)).into_response()
 }

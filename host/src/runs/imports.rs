@@ -47,7 +47,11 @@ impl Capabilities {
     pub(super) fn guest(&self, host: Host, work: &Work, tasks: &Tasks) -> Guest {
         let (org, alias) = (work.row.org, work.resolved.model.clone());
         Guest {
-            journal: RunJournal::new(Arc::clone(&work.record), Arc::clone(&work.meter), VecDeque::new()),
+            journal: RunJournal::new(
+                Arc::clone(&work.record),
+                Arc::clone(&work.meter),
+                VecDeque::new(),
+            ),
             models: models::guest::Context {
                 models: self.models.clone(),
                 org,
@@ -71,14 +75,19 @@ pub struct Imports {
 impl Imports {
     pub fn new(sandbox: &Sandbox) -> wasmtime::Result<Self> {
         let linker = Arc::new(linker(sandbox)?);
-        Ok(Self { linker, linked: Cache::new(LINKED_MAX) })
+        Ok(Self {
+            linker,
+            linked: Cache::new(LINKED_MAX),
+        })
     }
 
     /// Whether a component fits; agents asks at upload.
     pub fn fits(&self) -> Fits {
         let linker = Arc::clone(&self.linker);
         Arc::new(move |component: &Component| {
-            link(&linker, component).map(drop).map_err(|error| format!("{error:#}"))
+            link(&linker, component)
+                .map(drop)
+                .map_err(|error| format!("{error:#}"))
         })
     }
 

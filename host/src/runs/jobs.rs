@@ -63,7 +63,8 @@ impl Runs {
         let dead_after = i64::try_from(self.inner.config.dead_after_ms).unwrap_or(i64::MAX);
         loop {
             let mut tx = self.inner.db.begin().await?;
-            let orphans = store::claim_orphans(&mut tx, self.inner.node, dead_after, CLAIM_MAX).await?;
+            let orphans =
+                store::claim_orphans(&mut tx, self.inner.node, dead_after, CLAIM_MAX).await?;
             tx.commit().await?;
             for orphan in &orphans {
                 self.end_orphan(orphan).await?;
@@ -81,9 +82,14 @@ impl Runs {
         let seq = last_event(db, org, run.0).await? + 1;
         let usage = self.orphan_usage(orphan, now).await?;
         let cancelled = orphan.cancel_requested_at.is_some();
-        let (state, stop_reason) = if cancelled { ("cancelled", "cancelled") } else { ("failed", "host_error") };
-        let fault = (!cancelled)
-            .then(|| serde_json::json!({ "blame": "host", "message": "the host that ran it died" }));
+        let (state, stop_reason) = if cancelled {
+            ("cancelled", "cancelled")
+        } else {
+            ("failed", "host_error")
+        };
+        let fault = (!cancelled).then(
+            || serde_json::json!({ "blame": "host", "message": "the host that ran it died" }),
+        );
         let receipt = Receipt {
             requested_at: orphan.cancel_requested_at,
             observed_at: Some(now),
@@ -111,16 +117,33 @@ impl Runs {
             last: done.store(seq, now)?,
             usage: store::usage_record(&orphan.row, usage, now),
         };
-        let key = Key { org, run, term: orphan.term };
-        let change = Change::End { key, live: Live::new(run), end: Box::new(end) };
-        self.inner.writer.push(run.0.as_u128(), change).await?.wait().await?;
+        let key = Key {
+            org,
+            run,
+            term: orphan.term,
+        };
+        let change = Change::End {
+            key,
+            live: Live::new(run),
+            end: Box::new(end),
+        };
+        self.inner
+            .writer
+            .push(run.0.as_u128(), change)
+            .await?
+            .wait()
+            .await?;
         tracing::warn!(%run, state, "a run whose host died was ended");
         metrics::counter!("bulkhead_runs_recovered_total").increment(1);
         Ok(())
     }
 
     /// What the journal knows; what the run used after its last step died with its host, so it is an estimate.
-    async fn orphan_usage(&self, orphan: &store::Orphan, now: time::OffsetDateTime) -> Result<Usage> {
+    async fn orphan_usage(
+        &self,
+        orphan: &store::Orphan,
+        now: time::OffsetDateTime,
+    ) -> Result<Usage> {
         let (fuel, generations) =
             store::known_usage(&self.inner.db, orphan.row.org, orphan.row.run).await?;
         let (mut input_tokens, mut output_tokens) = (0, 0);
@@ -129,21 +152,33 @@ impl Runs {
             input_tokens += i64::try_from(tokens.input).unwrap_or(0);
             output_tokens += i64::try_from(tokens.output).unwrap_or(0);
         }
-        let wall_ms = i64::try_from((now - orphan.row.created_at).whole_milliseconds()).unwrap_or(i64::MAX);
-        Ok(Usage { input_tokens, output_tokens, estimated: true, fuel, wall_ms, ..Usage::default() })
+        let wall_ms =
+            i64::try_from((now - orphan.row.created_at).whole_milliseconds()).unwrap_or(i64::MAX);
+        Ok(Usage {
+            input_tokens,
+            output_tokens,
+            estimated: true,
+            fuel,
+            wall_ms,
+            ..Usage::default()
+        })
     }
 
     /// Stops what is left and says goodbye: nothing of this node is alive afterwards.
     pub async fn leave(&self, grace: Duration) -> Result<()> {
         let deadline = tokio::time::Instant::now() + grace;
         for live in self.inner.live.all() {
-            if tokio::time::timeout_at(deadline, live.ended()).await.is_err() {
+            if tokio::time::timeout_at(deadline, live.ended())
+                .await
+                .is_err()
+            {
                 break;
             }
         }
         let left: Vec<Arc<Live>> = self.inner.live.all();
         let now = self.inner.clock.now();
-        left.iter().for_each(|live| live.stop(StopCause::Shutdown, now));
+        left.iter()
+            .for_each(|live| live.stop(StopCause::Shutdown, now));
         for live in left {
             // A run whose end cannot be written is another node's to recover.
             let _ = tokio::time::timeout(Duration::from_secs(5), live.ended()).await;

@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 
 use super::log::{Record, Step};
+use crate::kit::Code;
 use crate::sandbox::{Begun, Journal, Meter, Ticket};
 
 /// A step of an earlier life of the run.
@@ -31,39 +32,54 @@ pub struct RunJournal {
 }
 
 /// The run asked something else than in its earlier life.
-#[derive(Debug, thiserror::Error)]
-#[error("diverged at step {seq}: the journal has `{recorded}`, the guest asked `{asked}`")]
-pub struct Diverged {
-    seq: i32,
-    recorded: String,
-    asked: &'static str,
-}
+pub const DIVERGED: Code = Code::new("diverged", 500, "The run differs from its journal");
 
 impl RunJournal {
     pub fn new(record: Arc<Record>, meter: Arc<Meter>, recorded: VecDeque<Recorded>) -> Self {
-        Self { record, meter, recorded, next: 1 }
+        Self {
+            record,
+            meter,
+            recorded,
+            next: 1,
+        }
     }
 }
 
 impl Journal for RunJournal {
-    fn begin<'a>(&'a mut self, kind: &'static str, request: Value) -> BoxFuture<'a, wasmtime::Result<Begun>> {
+    fn begin<'a>(
+        &'a mut self,
+        kind: &'static str,
+        request: Value,
+    ) -> BoxFuture<'a, wasmtime::Result<Begun>> {
         Box::pin(async move {
             let seq = self.next;
             self.next += 1;
             if let Some(step) = self.recorded.pop_front() {
                 if step.kind != kind || step.request_digest != digest(kind, &request) {
-                    let recorded = step.kind;
-                    return Err(wasmtime::Error::new(Diverged { seq, recorded, asked: kind }));
+                    let detail =
+                        format!("Step {seq} was `{}`, the guest asked `{kind}`.", step.kind);
+                    return Err(wasmtime::Error::new(DIVERGED.because(detail)));
                 }
                 self.meter.advance_to(step.ended_at);
                 return Ok(Begun::Recorded(step.response));
             }
             let (fuel_before, started_at) = (self.meter.fuel(), self.record.now());
-            Ok(Begun::Live(Ticket { seq, kind, request, fuel_before, started_at }))
+            Ok(Begun::Live(Ticket {
+                seq,
+                kind,
+                request,
+                fuel_before,
+                started_at,
+            }))
         })
     }
 
-    fn end<'a>(&'a mut self, ticket: Ticket, response: Value, ok: bool) -> BoxFuture<'a, wasmtime::Result<()>> {
+    fn end<'a>(
+        &'a mut self,
+        ticket: Ticket,
+        response: Value,
+        ok: bool,
+    ) -> BoxFuture<'a, wasmtime::Result<()>> {
         Box::pin(async move {
             let ended_at = self.record.now();
             let step = Step {

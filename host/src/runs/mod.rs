@@ -118,7 +118,11 @@ pub struct Parts {
 impl Runs {
     pub fn new(parts: Parts) -> Self {
         let config = parts.config;
-        let shape = (config.commit_lanes, config.commit_batch, config.commit_queue);
+        let shape = (
+            config.commit_lanes,
+            config.commit_batch,
+            config.commit_queue,
+        );
         let writer = Writer::start(log::Writes, &parts.db, &parts.tasks, shape);
         Self {
             inner: Arc::new(Inner {
@@ -129,7 +133,10 @@ impl Runs {
                 cursors: parts.cursors,
                 tasks: parts.tasks,
                 agents: parts.agents,
-                capabilities: imports::Capabilities { models: parts.models, knowledge: parts.knowledge },
+                capabilities: imports::Capabilities {
+                    models: parts.models,
+                    knowledge: parts.knowledge,
+                },
                 sandbox: parts.sandbox,
                 scheduler: parts.scheduler,
                 imports: parts.imports,

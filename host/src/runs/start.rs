@@ -44,7 +44,10 @@ pub struct NewRun {
 
 /// What the run is asked: a text, or the conversation so far with the message to answer last.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
-#[serde(untagged, expecting = "`input` must be a text or a list of {role, text} with role user or assistant")]
+#[serde(
+    untagged,
+    expecting = "`input` must be a text or a list of {role, text} with role user or assistant"
+)]
 pub enum Input {
     Text(String),
     Messages(Vec<Message>),
@@ -115,9 +118,18 @@ impl Queued {
     /// Waits for a place: first the organization's, then the host's.
     pub async fn place(&self) -> Result<Place> {
         let closed = || Error::unavailable("The host is stopping.");
-        let org = Arc::clone(&self.org).acquire_owned().await.map_err(|_| closed())?;
-        let host = Arc::clone(&self.host).acquire_owned().await.map_err(|_| closed())?;
-        Ok(Place { _org: org, _host: host })
+        let org = Arc::clone(&self.org)
+            .acquire_owned()
+            .await
+            .map_err(|_| closed())?;
+        let host = Arc::clone(&self.host)
+            .acquire_owned()
+            .await
+            .map_err(|_| closed())?;
+        Ok(Place {
+            _org: org,
+            _host: host,
+        })
     }
 }
 
@@ -137,9 +149,16 @@ impl Admission {
         if let Ok(org_place) = Arc::clone(&org).try_acquire_owned()
             && let Ok(host_place) = Arc::clone(&self.host).try_acquire_owned()
         {
-            return Ok(Admitted::Now(Place { _org: org_place, _host: host_place }));
+            return Ok(Admitted::Now(Place {
+                _org: org_place,
+                _host: host_place,
+            }));
         }
-        let seat = Queued { host: Arc::clone(&self.host), org, waiting: Arc::clone(&self.waiting) };
+        let seat = Queued {
+            host: Arc::clone(&self.host),
+            org,
+            waiting: Arc::clone(&self.waiting),
+        };
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.waiting_max {
             return Err(QUEUE_FULL
                 .because("Every place is taken and the queue is full; try again.")
@@ -162,9 +181,19 @@ impl Admission {
 
 impl Runs {
     /// Starts a run of `agent`. `id` is given where the request may be a repeat.
-    pub async fn start(&self, caller: &Caller, agent: &str, new: NewRun, id: Option<Uuid>) -> Result<Started> {
+    pub async fn start(
+        &self,
+        caller: &Caller,
+        agent: &str,
+        new: NewRun,
+        id: Option<Uuid>,
+    ) -> Result<Started> {
         let messages = self.check(&new)?;
-        let resolved = self.inner.agents.resolve(caller, agent, new.version).await?;
+        let resolved = self
+            .inner
+            .agents
+            .resolve(caller, agent, new.version)
+            .await?;
         let admitted = self.inner.admission.admit(caller.org)?;
         let run: RunId = id.map_or_else(|| self.inner.ids.next(), RunId);
         let live = Live::new(run);
@@ -178,10 +207,19 @@ impl Runs {
         };
         let started = started.store(1, row.created_at)?;
         let key = row.key();
-        let record = Record::new(key, Arc::clone(&live), 1, (self.inner.writer.clone(), self.inner.clock.clone()));
+        let record = Record::new(
+            key,
+            Arc::clone(&live),
+            1,
+            (self.inner.writer.clone(), self.inner.clock.clone()),
+        );
         let work = Work::new(row.clone(), resolved, messages, record);
         self.inner.live.insert(&live);
-        let begin = Change::Begin { live: Arc::clone(&live), row: Box::new(row), started };
+        let begin = Change::Begin {
+            live: Arc::clone(&live),
+            row: Box::new(row),
+            started,
+        };
         let durable = match self.inner.writer.push(run.0.as_u128(), begin).await {
             Ok(durable) => durable.wait().await,
             Err(error) => Err(error),
@@ -192,7 +230,9 @@ impl Runs {
         }
         metrics::counter!("bulkhead_runs_started_total").increment(1);
         let runs = self.clone();
-        self.inner.tasks.spawn(async move { runs.execute(work, admitted).await });
+        self.inner
+            .tasks
+            .spawn(async move { runs.execute(work, admitted).await });
         Ok(Started { run, live, events })
     }
 
@@ -205,16 +245,26 @@ impl Runs {
     ) -> Result<NewRow> {
         let now = self.inner.clock.now();
         let wall = new.deadline_ms.unwrap_or(self.inner.config.wall_ms);
-        let fuel = new.max_fuel.unwrap_or(self.inner.sandbox.config().limits.fuel);
+        let fuel = new
+            .max_fuel
+            .unwrap_or(self.inner.sandbox.config().limits.fuel);
         Ok(NewRow {
             org: caller.org,
             run,
             agent: resolved.agent,
             version: resolved.version,
             channel: resolved.channel.map(str::to_owned),
-            state: if matches!(admitted, Admitted::Now(_)) { "running" } else { "queued" },
+            state: if matches!(admitted, Admitted::Now(_)) {
+                "running"
+            } else {
+                "queued"
+            },
             input: serde_json::to_string(&serde_json::json!({ "messages": messages }))?,
-            metadata: new.metadata.as_ref().map(serde_json::to_string).transpose()?,
+            metadata: new
+                .metadata
+                .as_ref()
+                .map(serde_json::to_string)
+                .transpose()?,
             seed: self.inner.ids.random().bytes(),
             deadline_at: now + Duration::from_millis(wall),
             fuel_max: i64::try_from(fuel).unwrap_or(i64::MAX),
@@ -229,7 +279,10 @@ impl Runs {
         let (config, limits) = (&self.inner.config, &self.inner.sandbox.config().limits);
         let mut faults = INPUT_REFUSED.because("The run cannot be started as it was asked for.");
         let messages = match &new.input {
-            Input::Text(text) => vec![Message { role: Role::User, text: text.clone() }],
+            Input::Text(text) => vec![Message {
+                role: Role::User,
+                text: text.clone(),
+            }],
             Input::Messages(messages) => messages.clone(),
         };
         let bytes: usize = messages.iter().map(|message| message.text.len()).sum();
@@ -247,24 +300,45 @@ impl Runs {
             faults = faults.field("/input", format!("at most {MESSAGES_MAX} messages"));
         }
         if bytes > config.input_bytes {
-            faults = faults.field("/input", format!("{bytes} bytes of text; at most {}", config.input_bytes));
+            faults = faults.field(
+                "/input",
+                format!("{bytes} bytes of text; at most {}", config.input_bytes),
+            );
         }
-        if new.deadline_ms.is_some_and(|ms| ms == 0 || ms > config.wall_ms) {
+        if new
+            .deadline_ms
+            .is_some_and(|ms| ms == 0 || ms > config.wall_ms)
+        {
             faults = faults.field("/deadline_ms", format!("must be 1 to {}", config.wall_ms));
         }
-        if new.max_fuel.is_some_and(|fuel| fuel == 0 || fuel > limits.fuel) {
+        if new
+            .max_fuel
+            .is_some_and(|fuel| fuel == 0 || fuel > limits.fuel)
+        {
             faults = faults.field("/max_fuel", format!("must be 1 to {}", limits.fuel));
         }
-        if new.channel.as_deref().is_some_and(|channel| channel != crate::agents::channels::STABLE) {
+        if new
+            .channel
+            .as_deref()
+            .is_some_and(|channel| channel != crate::agents::channels::STABLE)
+        {
             faults = faults.field("/channel", "there is only `stable`");
         }
         if new.channel.is_some() && new.version.is_some() {
             faults = faults.field("/channel", "name a channel or a version, not both");
         }
-        let metadata = new.metadata.as_ref().map(serde_json::to_string).transpose()?;
+        let metadata = new
+            .metadata
+            .as_ref()
+            .map(serde_json::to_string)
+            .transpose()?;
         if metadata.is_some_and(|text| text.len() > METADATA_MAX) {
             faults = faults.field("/metadata", format!("at most {METADATA_MAX} bytes of JSON"));
         }
-        if faults.fields.is_empty() { Ok(messages) } else { Err(faults) }
+        if faults.fields.is_empty() {
+            Ok(messages)
+        } else {
+            Err(faults)
+        }
     }
 }

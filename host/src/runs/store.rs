@@ -34,7 +34,11 @@ pub struct NewRow {
 impl NewRow {
     /// A run begins at term 1.
     pub fn key(&self) -> Key {
-        Key { org: self.org, run: self.run, term: 1 }
+        Key {
+            org: self.org,
+            run: self.run,
+            term: 1,
+        }
     }
 }
 
@@ -224,7 +228,10 @@ pub(super) async fn steps_after(
                 kind: row.kind,
                 status: row.status,
                 request: serde_json::from_str(&row.request)?,
-                response: row.response.map(|text| serde_json::from_str(&text)).transpose()?,
+                response: row
+                    .response
+                    .map(|text| serde_json::from_str(&text))
+                    .transpose()?,
                 started_at: row.started_at,
                 ended_at: row.ended_at,
                 fuel_before: row.fuel_before,
@@ -304,9 +311,12 @@ pub(super) async fn heartbeat(db: &PgPool, node: NodeId, name: &str) -> Result<(
 }
 
 pub(super) async fn leave(db: &PgPool, node: NodeId) -> Result<()> {
-    sqlx::query!("update nodes set stopped_at = clock_timestamp() where id = $1", node.0)
-        .execute(db)
-        .await?;
+    sqlx::query!(
+        "update nodes set stopped_at = clock_timestamp() where id = $1",
+        node.0
+    )
+    .execute(db)
+    .await?;
     Ok(())
 }
 
@@ -368,7 +378,11 @@ pub(super) async fn claim_orphans(
 }
 
 /// What an unfinished run is known to have used: fuel at its last step, and the tokens of its finished generations.
-pub(super) async fn known_usage(db: impl PgExecutor<'_>, org: OrgId, run: RunId) -> Result<(i64, Vec<String>)> {
+pub(super) async fn known_usage(
+    db: impl PgExecutor<'_>,
+    org: OrgId,
+    run: RunId,
+) -> Result<(i64, Vec<String>)> {
     let row = sqlx::query!(
         r#"select coalesce(max(fuel_before), 0) as "fuel!",
              array_agg(response::text) filter (where kind = 'model.generate' and response is not null) as generations

@@ -26,9 +26,15 @@ pub struct RunView {
     #[serde(with = "time::serde::rfc3339")]
     pub deadline_at: OffsetDateTime,
     pub fuel_max: i64,
-    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub cancel_requested_at: Option<OffsetDateTime>,
-    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub ended_at: Option<OffsetDateTime>,
     /// The text that was shown; partial where the run was stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,13 +73,25 @@ pub struct Usage {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Receipt {
     /// When the stop was asked for; absent where the run ended by itself.
-    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub requested_at: Option<OffsetDateTime>,
     /// When the node saw it.
-    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub observed_at: Option<OffsetDateTime>,
     /// When the guest was gone.
-    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub stopped_at: Option<OffsetDateTime>,
     /// Where the run was: queued, compiling, guest, model, tool, search, sleep, finishing.
     #[serde(rename = "where")]
@@ -97,7 +115,10 @@ pub struct StepView {
     pub response: Option<serde_json::Value>,
     #[serde(with = "time::serde::rfc3339")]
     pub started_at: OffsetDateTime,
-    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub ended_at: Option<OffsetDateTime>,
     pub fuel_before: i64,
 }

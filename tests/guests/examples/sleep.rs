@@ -5,7 +5,9 @@ use bulkhead_sdk::{Outcome, Result, Turn, agent, clock, output};
 #[agent]
 fn sleep(turn: Turn) -> Result<Outcome> {
     output::text("before");
-    clock::sleep(std::time::Duration::from_millis(turn.text().parse().unwrap_or(0)));
+    clock::sleep(std::time::Duration::from_millis(
+        turn.text().parse().unwrap_or(0),
+    ));
     output::text("after");
     Ok(Outcome::EndTurn)
 }

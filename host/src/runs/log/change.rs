@@ -19,12 +19,28 @@ pub const FENCED: Code = Code::new("fenced", 409, "The run belongs to another no
 /// One write of one run.
 #[derive(Debug)]
 pub enum Change {
-    Begin { live: Arc<Live>, row: Box<NewRow>, started: Stored },
+    Begin {
+        live: Arc<Live>,
+        row: Box<NewRow>,
+        started: Stored,
+    },
     /// It left the queue.
     Running { key: Key, live: Arc<Live> },
-    Event { key: Key, live: Arc<Live>, event: Stored },
-    Step { key: Key, live: Arc<Live>, step: Box<Step> },
-    End { key: Key, live: Arc<Live>, end: Box<End> },
+    Event {
+        key: Key,
+        live: Arc<Live>,
+        event: Stored,
+    },
+    Step {
+        key: Key,
+        live: Arc<Live>,
+        step: Box<Step>,
+    },
+    End {
+        key: Key,
+        live: Arc<Live>,
+        end: Box<End>,
+    },
 }
 
 /// The end of a run.
@@ -78,7 +94,11 @@ pub struct Writes;
 impl Apply for Writes {
     type Change = Change;
 
-    async fn apply<'a>(&'a self, tx: &'a mut PgConnection, batch: &'a [Change]) -> Result<Vec<Result<()>>> {
+    async fn apply<'a>(
+        &'a self,
+        tx: &'a mut PgConnection,
+        batch: &'a [Change],
+    ) -> Result<Vec<Result<()>>> {
         let begins: Vec<&NewRow> = batch
             .iter()
             .filter_map(|change| match change {
@@ -90,8 +110,17 @@ impl Apply for Writes {
             store::insert_runs(tx, &begins).await?;
         }
         let held = hold(tx, batch).await?;
-        let answers: Vec<Result<()>> = batch.iter().map(|change| may_write(change, &held)).collect();
-        let allowed = || batch.iter().zip(&answers).filter(|(_, answer)| answer.is_ok()).map(|(change, _)| change);
+        let answers: Vec<Result<()>> = batch
+            .iter()
+            .map(|change| may_write(change, &held))
+            .collect();
+        let allowed = || {
+            batch
+                .iter()
+                .zip(&answers)
+                .filter(|(_, answer)| answer.is_ok())
+                .map(|(change, _)| change)
+        };
 
         let mut steps = Vec::new();
         let mut events = Vec::new();
@@ -145,7 +174,9 @@ async fn hold(tx: &mut PgConnection, batch: &[Change]) -> Result<HashMap<Key, bo
 }
 
 fn may_write(change: &Change, held: &HashMap<Key, bool>) -> Result<()> {
-    let Some(key) = change.key() else { return Ok(()) };
+    let Some(key) = change.key() else {
+        return Ok(());
+    };
     // What follows a lost write would leave a gap; only the end may close the log, and it numbers itself anew.
     if change.live().is_broken() && !matches!(change, Change::End { .. }) {
         return Err(FENCED.because("An earlier write of this run failed."));

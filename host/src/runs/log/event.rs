@@ -20,12 +20,24 @@ pub enum Event {
         channel: Option<String>,
     },
     /// More of the answer.
-    Text { text: String },
-    ToolCall { call: u32, name: String, arguments: serde_json::Value },
-    ToolResult { call: u32, failed: bool, content: String },
+    Text {
+        text: String,
+    },
+    ToolCall {
+        call: u32,
+        name: String,
+        arguments: serde_json::Value,
+    },
+    ToolResult {
+        call: u32,
+        failed: bool,
+        content: String,
+    },
     Citation(Box<Citation>),
     /// What the agent is doing.
-    Status { text: String },
+    Status {
+        text: String,
+    },
     /// The last event.
     Done(Box<Done>),
 }
@@ -74,7 +86,12 @@ impl Event {
     /// Numbers the event and puts it into bytes.
     pub fn store(&self, seq: i32, at: OffsetDateTime) -> Result<Stored, serde_json::Error> {
         let data = serde_json::to_string(self)?;
-        Ok(Stored { seq, at, kind: self.kind().into(), data: data.into() })
+        Ok(Stored {
+            seq,
+            at,
+            kind: self.kind().into(),
+            data: data.into(),
+        })
     }
 }
 

@@ -56,7 +56,10 @@ impl Live {
     pub fn stop(&self, cause: StopCause, requested_at: OffsetDateTime) {
         self.stop.send_if_modified(|stop| {
             let first = stop.is_none();
-            stop.get_or_insert(Stopping { cause, requested_at });
+            stop.get_or_insert(Stopping {
+                cause,
+                requested_at,
+            });
             first
         });
     }

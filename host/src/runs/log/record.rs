@@ -55,9 +55,24 @@ struct State {
 
 impl Record {
     /// A log that already holds `events` events.
-    pub fn new(key: Key, live: Arc<Live>, events: i32, (writer, clock): (Writer<Change>, Clock)) -> Arc<Self> {
-        let state = State { next_event: events + 1, text: String::new(), unsettled: VecDeque::new() };
-        Arc::new(Self { key, live, clock, writer, state: Mutex::new(state) })
+    pub fn new(
+        key: Key,
+        live: Arc<Live>,
+        events: i32,
+        (writer, clock): (Writer<Change>, Clock),
+    ) -> Arc<Self> {
+        let state = State {
+            next_event: events + 1,
+            text: String::new(),
+            unsettled: VecDeque::new(),
+        };
+        Arc::new(Self {
+            key,
+            live,
+            clock,
+            writer,
+            state: Mutex::new(state),
+        })
     }
 
     pub fn now(&self) -> OffsetDateTime {
@@ -75,7 +90,11 @@ impl Record {
             state.text.push_str(text);
         }
         let live = Arc::clone(&self.live);
-        let durable = slot.send(Change::Event { key: self.key, live, event: stored });
+        let durable = slot.send(Change::Event {
+            key: self.key,
+            live,
+            event: stored,
+        });
         state.unsettled.push_back(durable);
         Ok(())
     }
@@ -85,7 +104,11 @@ impl Record {
         self.make_room().await?;
         let slot = self.writer.reserve(self.key.run.0.as_u128()).await?;
         let live = Arc::clone(&self.live);
-        let durable = slot.send(Change::Step { key: self.key, live, step: Box::new(step) });
+        let durable = slot.send(Change::Step {
+            key: self.key,
+            live,
+            step: Box::new(step),
+        });
         self.lock().unsettled.push_back(durable);
         Ok(())
     }
@@ -110,7 +133,9 @@ impl Record {
     async fn make_room(&self) -> Result<()> {
         let oldest = {
             let mut state = self.lock();
-            (state.unsettled.len() >= UNSETTLED_MAX).then(|| state.unsettled.pop_front()).flatten()
+            (state.unsettled.len() >= UNSETTLED_MAX)
+                .then(|| state.unsettled.pop_front())
+                .flatten()
         };
         match oldest {
             Some(durable) => durable.wait().await,
@@ -125,6 +150,8 @@ impl Record {
 
 impl std::fmt::Debug for Record {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Record").field("key", &self.key).finish_non_exhaustive()
+        f.debug_struct("Record")
+            .field("key", &self.key)
+            .finish_non_exhaustive()
     }
 }

@@ -66,7 +66,16 @@ pub(super) async fn hold(tx: &mut PgConnection, keys: &[Key]) -> Result<HashMap<
     .await?;
     Ok(rows
         .into_iter()
-        .map(|row| (Key { org: row.org, run: row.run, term: row.term }, row.ended))
+        .map(|row| {
+            (
+                Key {
+                    org: row.org,
+                    run: row.run,
+                    term: row.term,
+                },
+                row.ended,
+            )
+        })
         .collect())
 }
 
@@ -185,12 +194,21 @@ pub(in crate::runs) async fn events_after(
     .await?;
     Ok(rows
         .into_iter()
-        .map(|row| Stored { seq: row.seq, at: row.at, kind: row.kind.into(), data: row.data.into() })
+        .map(|row| Stored {
+            seq: row.seq,
+            at: row.at,
+            kind: row.kind.into(),
+            data: row.data.into(),
+        })
         .collect())
 }
 
 /// The highest seq that is durable; 0 where there is none.
-pub(in crate::runs) async fn last_event(db: impl PgExecutor<'_>, org: OrgId, run: Uuid) -> Result<i32> {
+pub(in crate::runs) async fn last_event(
+    db: impl PgExecutor<'_>,
+    org: OrgId,
+    run: Uuid,
+) -> Result<i32> {
     let seq = sqlx::query_scalar!(
         "select max(seq) from run_events where org_id = $1 and run_id = $2",
         org.0,
@@ -202,7 +220,11 @@ pub(in crate::runs) async fn last_event(db: impl PgExecutor<'_>, org: OrgId, run
 }
 
 /// The text a run has shown, from its events.
-pub(in crate::runs) async fn output_so_far(db: impl PgExecutor<'_>, org: OrgId, run: RunId) -> Result<String> {
+pub(in crate::runs) async fn output_so_far(
+    db: impl PgExecutor<'_>,
+    org: OrgId,
+    run: RunId,
+) -> Result<String> {
     let text = sqlx::query_scalar!(
         "select string_agg(data ->> 'text', '' order by seq) from run_events
          where org_id = $1 and run_id = $2 and kind = 'text'",

@@ -36,14 +36,27 @@ pub struct Stream {
 impl Stream {
     /// A reader from the beginning of a run that is only now written: nothing can be missed.
     pub fn from_birth(db: PgPool, (org, run): (OrgId, RunId), live: &Arc<Live>) -> Self {
-        Self { behind: false, ..Self::new(db, (org, run), 0, Some(live)) }
+        Self {
+            behind: false,
+            ..Self::new(db, (org, run), 0, Some(live))
+        }
     }
 
     /// A reader of what follows `seq`.
     pub fn new(db: PgPool, (org, run): (OrgId, RunId), seq: i32, live: Option<&Arc<Live>>) -> Self {
         // Listen first, read second: what is committed in between arrives twice and is told apart by its seq.
         let live = live.map(|live| live.listen());
-        Self { db, org, run, seq, ready: VecDeque::new(), live, behind: true, ended: false, complete: false }
+        Self {
+            db,
+            org,
+            run,
+            seq,
+            ready: VecDeque::new(),
+            live,
+            behind: true,
+            ended: false,
+            complete: false,
+        }
     }
 
     /// Reads what is there and waits for nothing: for a run that has ended.
