@@ -4,6 +4,7 @@
 mod build;
 mod cancel;
 mod client;
+mod command;
 mod deploy;
 mod dev;
 mod doctor;
@@ -20,40 +21,11 @@ mod versions;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::Parser as _;
 
-use self::terminal::{Failure, Format, Output, usage};
+use self::command::{Cli, Command};
+use self::terminal::{Failure, Output, usage};
 use crate::sandbox::compile;
-
-#[derive(Debug, Parser)]
-#[command(
-    name = "bulkhead",
-    version,
-    about = "Runs AI agents that nobody has to trust.",
-    max_term_width = 100
-)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-    /// How to print: for people, or as JSON (one document, or one line for each event).
-    #[arg(long, global = true, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
-    output: Format,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    Dev(dev::Args),
-    Serve(serve::Args),
-    Deploy(deploy::Args),
-    Run(run::Args),
-    Cancel(cancel::Args),
-    Runs(runs::Args),
-    Versions(versions::Args),
-    Knowledge(knowledge::Args),
-    Keys(keys::Args),
-    Migrate(migrate::Args),
-    Doctor(doctor::Args),
-}
 
 /// The whole program.
 pub fn main() -> ExitCode {
@@ -85,22 +57,4 @@ fn on_runtime(command: Command, out: Output) -> Result<(), Failure> {
     // What still blocks a thread, such as a read of the index, must not keep the program.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
-}
-
-impl Command {
-    async fn run(self, out: Output) -> Result<(), Failure> {
-        match self {
-            Self::Dev(args) => dev::run(args, out).await,
-            Self::Serve(args) => serve::run(args, out).await,
-            Self::Deploy(args) => deploy::run(args, out).await,
-            Self::Run(args) => run::run(args, out).await,
-            Self::Cancel(args) => cancel::run(args, out).await,
-            Self::Runs(args) => runs::run(args, out).await,
-            Self::Versions(args) => versions::run(args, out).await,
-            Self::Knowledge(args) => knowledge::run(args, out).await,
-            Self::Keys(args) => keys::run(args, out).await,
-            Self::Migrate(args) => migrate::run(args, out).await,
-            Self::Doctor(args) => doctor::run(args, out).await,
-        }
-    }
 }

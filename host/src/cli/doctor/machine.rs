@@ -5,7 +5,7 @@ use std::path::Path;
 
 use nix::unistd::{AccessFlags, Uid, User, access};
 
-use super::{Args, Check, database_url};
+use super::command::{Args, Check, database_url};
 use crate::cli::build::{TARGET, has_target};
 use crate::cli::dev::running::Running;
 use crate::cli::terminal::Failure;
