@@ -13,7 +13,7 @@ use crate::kit::http::Problem;
 /// An upload compiles; nothing else takes long.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(120);
 const ANSWER_BYTES_MAX: usize = 64 << 20;
-pub(in crate::cli) const STREAM: &str = "text/event-stream";
+const STREAM: &str = "text/event-stream";
 
 /// A host and an organization on it, with a key.
 #[derive(Debug)]

@@ -4,12 +4,13 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
-use self::database::Database;
-pub(in crate::cli) use self::database::hold;
-use self::running::Running;
-use super::stop::Stop;
-use super::terminal::{Failure, Output, log};
+use super::database::{self, Database};
+use super::running::{self, Running};
+use super::{agent, folder, greeting};
 use crate::app::Parts;
+use crate::cli::build::{Built, build};
+use crate::cli::stop::Stop;
+use crate::cli::terminal::{Failure, Output, log};
 use crate::config::{Config, Surroundings};
 use crate::host::{Host, Pace};
 use crate::identity::Caller;
