@@ -10,11 +10,15 @@ use super::terminal::{Failure, Output};
 ///
 /// A repeat, or a run that has ended, answers with the receipt there is. Needs the scope `run`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(
+    verbatim_doc_comment,
+    after_help = "Examples:
   bulkhead cancel support run_0190b6f2…
 
-Environment: BULKHEAD_URL, BULKHEAD_ORG, BULKHEAD_API_KEY; where absent, the `dev` that runs on --data.")]
+Environment: BULKHEAD_URL, BULKHEAD_ORG, BULKHEAD_API_KEY; where absent, the `dev` that runs on --data."
+)]
 pub(super) struct Args {
+    /// The agent's name.
     agent: String,
     /// The run's id.
     run: String,

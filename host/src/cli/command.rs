@@ -9,8 +9,7 @@ use super::{cancel, deploy, dev, doctor, keys, knowledge, migrate, run, runs, se
 #[command(
     name = "bulkhead",
     version,
-    about = "Runs AI agents that nobody has to trust.",
-    max_term_width = 100
+    about = "Runs AI agents that nobody has to trust."
 )]
 pub(super) struct Cli {
     #[command(subcommand)]

@@ -13,13 +13,17 @@ use super::terminal::{Failure, Output};
 ///
 /// The same bytes again are the same version. Needs the scope `deploy`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(
+    verbatim_doc_comment,
+    after_help = "Examples:
   bulkhead deploy support templates/support
   bulkhead deploy support target/guests/wasm32-wasip2/guest/support.wasm --no-stable
 
-Environment: BULKHEAD_URL, BULKHEAD_ORG, BULKHEAD_API_KEY; where absent, the `dev` that runs on --data.")]
+Environment: BULKHEAD_URL, BULKHEAD_ORG, BULKHEAD_API_KEY; where absent, the `dev` that runs on --data."
+)]
 pub(super) struct Args {
     /// The agent's name; it is made where there is none.
+    /// The agent's name.
     agent: String,
     /// A component (.wasm), or a crate to build.
     #[arg(value_name = "FILE_OR_DIR")]

@@ -13,7 +13,9 @@ use crate::kit::{Clock, Ids, Random, Secret, db};
 
 /// Make, list and revoke API keys; make organizations
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(
+    verbatim_doc_comment,
+    after_help = "Examples:
   bulkhead keys create ci --scope deploy --scope read
   bulkhead keys ls
   bulkhead keys revoke key_0190b6f2…
@@ -21,7 +23,8 @@ use crate::kit::{Clock, Ids, Random, Secret, db};
   bulkhead keys create --org acme --operator   the operator, in DATABASE_URL: another admin key
 
 Environment: BULKHEAD_URL, BULKHEAD_ORG, BULKHEAD_API_KEY; where absent, the `dev` that runs on --data.
-DATABASE_URL for --new-org and --operator; where absent, the database of that `dev`.")]
+DATABASE_URL for --new-org and --operator; where absent, the database of that `dev`."
+)]
 pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,

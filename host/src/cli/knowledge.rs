@@ -13,13 +13,16 @@ use crate::knowledge::ingest::{self, Limits, SourceFile};
 
 /// Add, search, list and remove knowledge
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(
+    verbatim_doc_comment,
+    after_help = "Examples:
   bulkhead knowledge add docs/                 every .md, .markdown and .txt below it; unchanged files change nothing
   bulkhead knowledge search \"how do i stop a run??\"
   bulkhead knowledge ls --tag handbook
   bulkhead knowledge rm entry_0190b6f2…
 
-Environment: BULKHEAD_URL, BULKHEAD_ORG, BULKHEAD_API_KEY; where absent, the `dev` that runs on --data.")]
+Environment: BULKHEAD_URL, BULKHEAD_ORG, BULKHEAD_API_KEY; where absent, the `dev` that runs on --data."
+)]
 pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
@@ -29,6 +32,7 @@ pub(super) struct Args {
 enum Verb {
     /// Add a file, or every text below a folder
     Add {
+        /// A .md, .markdown or .txt file, or a folder of them.
         #[arg(value_name = "FILE_OR_DIR")]
         from: PathBuf,
         /// Tags of every entry.
@@ -39,6 +43,7 @@ enum Verb {
     },
     /// Search as an agent does
     Search {
+        /// What to look for, in plain language.
         text: String,
         /// 1 to 32.
         #[arg(long, default_value_t = 8)]

@@ -10,11 +10,14 @@ use crate::kit::db;
 ///
 /// Safe to repeat and to run from several places at once. Migrations only add, so hosts of the version before go on.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(
+    verbatim_doc_comment,
+    after_help = "Examples:
   DATABASE_URL=postgres://bulkhead@localhost/bulkhead bulkhead migrate
 
 Environment:
-  DATABASE_URL   required: postgres://user:password@host/database")]
+  DATABASE_URL   required: postgres://user:password@host/database"
+)]
 pub(super) struct Args {}
 
 pub(super) async fn run(_args: Args, out: Output) -> Result<(), Failure> {

@@ -8,12 +8,15 @@ use super::terminal::{Failure, Output};
 
 /// List an agent's runs, show one with its events or steps
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(
+    verbatim_doc_comment,
+    after_help = "Examples:
   bulkhead runs ls support --state running
   bulkhead runs show support run_0190b6f2… --events
   bulkhead runs show support run_0190b6f2… --steps --output json
 
-Environment: BULKHEAD_URL, BULKHEAD_ORG, BULKHEAD_API_KEY; where absent, the `dev` that runs on --data.")]
+Environment: BULKHEAD_URL, BULKHEAD_ORG, BULKHEAD_API_KEY; where absent, the `dev` that runs on --data."
+)]
 pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
@@ -29,6 +32,7 @@ enum Verb {
 
 #[derive(Debug, clap::Args)]
 struct List {
+    /// The agent's name.
     agent: String,
     /// queued, running, completed, failed, cancelled or blocked.
     #[arg(long)]
@@ -51,6 +55,7 @@ struct List {
 
 #[derive(Debug, clap::Args)]
 struct Show {
+    /// The agent's name.
     agent: String,
     /// The run's id.
     run: String,

@@ -18,14 +18,17 @@ use crate::kit::{Clock, Random, Secret, db};
 /// Listens, takes runs, and drains when asked to stop: it stops taking work, lets runs and requests end within
 /// `shutdown_grace_ms`, and exits. The log is JSON on stderr.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(
+    verbatim_doc_comment,
+    after_help = "Examples:
   bulkhead migrate && bulkhead serve --config /etc/bulkhead.toml
   BULKHEAD__LISTEN=0.0.0.0:8320 BULKHEAD__RUNS__CONCURRENT=500 bulkhead serve --migrate
 
 Environment:
   DATABASE_URL          required: postgres://user:password@host/database
   BULKHEAD_MASTER_KEY   required: 64 hexadecimal digits that seal secrets at rest; `openssl rand -hex 32` makes one
-  BULKHEAD__SECTION__KEY, such as BULKHEAD__DATA or BULKHEAD__RUNS__WALL_MS: any setting; wins over the file")]
+  BULKHEAD__SECTION__KEY, such as BULKHEAD__DATA or BULKHEAD__RUNS__WALL_MS: any setting; wins over the file"
+)]
 pub(super) struct Args {
     /// The configuration, TOML.
     #[arg(

@@ -2,17 +2,20 @@
 
 use super::client::Target;
 use super::deploy::{fields, make_stable};
-use super::terminal::view::{at, bytes, more, number};
+use super::terminal::view::{at, bytes, capabilities, more, number};
 use super::terminal::{Failure, Output};
 
 /// List and show an agent's versions, move its stable channel
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(
+    verbatim_doc_comment,
+    after_help = "Examples:
   bulkhead versions ls support
   bulkhead versions show support 3
   bulkhead versions stable support 2      new runs take version 2 at once: also how to roll back
 
-Environment: BULKHEAD_URL, BULKHEAD_ORG, BULKHEAD_API_KEY; where absent, the `dev` that runs on --data.")]
+Environment: BULKHEAD_URL, BULKHEAD_ORG, BULKHEAD_API_KEY; where absent, the `dev` that runs on --data."
+)]
 pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
@@ -22,6 +25,7 @@ pub(super) struct Args {
 enum Verb {
     /// List versions, newest first
     Ls {
+        /// The agent's name.
         agent: String,
         /// The `next_cursor` of the page before.
         #[arg(long)]
@@ -34,14 +38,18 @@ enum Verb {
     },
     /// Show a version
     Show {
+        /// The agent's name.
         agent: String,
+        /// The version's number.
         number: u32,
         #[command(flatten)]
         target: Target,
     },
     /// Point the stable channel at a version
     Stable {
+        /// The agent's name.
         agent: String,
+        /// The version's number.
         number: u32,
         #[command(flatten)]
         target: Target,
@@ -108,6 +116,7 @@ async fn list(
         .into_iter()
         .flatten()
         .map(|version| {
+            let imports = version["imports"].as_array().into_iter().flatten();
             let stable = if stable == version["number"].as_i64() {
                 "stable"
             } else {
@@ -119,11 +128,18 @@ async fn list(
                 at(version, "/created_at"),
                 bytes(number(version, "/size_bytes")),
                 at(version, "/digest").chars().take(19).collect(),
-                at(version, "/imports"),
+                capabilities(imports.filter_map(|import| import.as_str())),
             ]
         });
     out.table(
-        ["version", "channel", "created", "size", "digest", "imports"],
+        [
+            "version",
+            "channel",
+            "created",
+            "size",
+            "digest",
+            "capabilities",
+        ],
         rows.collect(),
     );
     more(&page).inspect(|more| out.note(more));

@@ -25,7 +25,9 @@ const LISTEN: &str = "127.0.0.1:8320";
 /// Makes a data folder with a private PostgreSQL (or uses DATABASE_URL), migrates it, builds and deploys an agent, reads
 /// in its knowledge and prints how to ask it. Ctrl-C stops everything.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(
+    verbatim_doc_comment,
+    after_help = "Examples:
   bulkhead dev
   bulkhead dev --agent ../my-agent --listen 127.0.0.1:0
   bulkhead dev --output json --data /var/tmp/try     one line when ready: url, org, api_key, agent, metrics_url
@@ -33,7 +35,8 @@ const LISTEN: &str = "127.0.0.1:8320";
 Environment:
   DATABASE_URL          a PostgreSQL to use instead of a private one
   BULKHEAD_MASTER_KEY   64 hexadecimal digits instead of the data folder's master.key
-  BULKHEAD__SECTION__KEY, such as BULKHEAD__RUNS__WALL_MS: any setting of the configuration")]
+  BULKHEAD__SECTION__KEY, such as BULKHEAD__RUNS__WALL_MS: any setting of the configuration"
+)]
 pub(in crate::cli) struct Args {
     /// The data folder: database, indexes, compiled components, keys.
     #[arg(

@@ -2,12 +2,36 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use serde_json::json;
 
 use super::agent::Deployed;
 use super::running::Running;
+use crate::cli::terminal::view::capabilities;
 use crate::cli::terminal::{Failure, Output};
 use crate::config::Surroundings;
+
+/// The line for programs.
+#[derive(Debug, Serialize)]
+struct Ready<'a> {
+    url: &'a str,
+    org: &'a str,
+    api_key: &'a str,
+    agent: Option<&'a str>,
+    metrics_url: &'a str,
+}
+
+impl<'a> From<&'a Running> for Ready<'a> {
+    fn from(running: &'a Running) -> Self {
+        Self {
+            url: &running.url,
+            org: &running.org,
+            api_key: &running.api_key,
+            agent: running.agent.as_deref(),
+            metrics_url: &running.metrics_url,
+        }
+    }
+}
 
 const QUESTION: &str = "how do i stop a run??";
 
@@ -18,17 +42,14 @@ pub(super) fn print(
     out: Output,
 ) -> Result<(), Failure> {
     if out.is_json() {
-        return out.json(&json!({
-            "url": running.url, "org": running.org, "api_key": running.api_key,
-            "agent": running.agent, "metrics_url": running.metrics_url,
-        }));
+        return out.json(&Ready::from(running));
     }
     let agent = deployed.map(|deployed| {
         format!(
             "{} v{} ({})",
             deployed.agent,
             deployed.version.number,
-            deployed.version.imports.join(", ")
+            capabilities(deployed.version.imports.iter().map(String::as_str))
         )
     });
     out.line("\nBulkhead is ready.\n");

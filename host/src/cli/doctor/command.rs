@@ -18,13 +18,16 @@ use crate::kit::{Secret, db};
 ///
 /// Exits 1 where something is missing or violated.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(
+    verbatim_doc_comment,
+    after_help = "Examples:
   bulkhead doctor
   bulkhead doctor --invariants                               of the running `dev`
   DATABASE_URL=postgres://… bulkhead doctor --invariants
 
 Environment:
-  DATABASE_URL   the database to check; where absent, that of the `dev` that runs on --data")]
+  DATABASE_URL   the database to check; where absent, that of the `dev` that runs on --data"
+)]
 pub(in crate::cli) struct Args {
     /// Check what must always hold in the database: one terminal event each, no gaps, leases, usage.
     #[arg(long)]

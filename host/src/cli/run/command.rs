@@ -23,13 +23,17 @@ const INPUT_BYTES_MAX: u64 = 16 << 20;
 /// The answer goes to stdout, what the agent does to stderr. With --output json every event is a line.
 /// Exits 0 where the run completed, 1 where it did not, 130 where Ctrl-C cancelled it.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(
+    verbatim_doc_comment,
+    after_help = "Examples:
   bulkhead run support \"how do i stop a run??\"
   git diff | bulkhead run reviewer - --deadline-ms 60000
   bulkhead run support hello --version 3 --output json
 
-Environment: BULKHEAD_URL, BULKHEAD_ORG, BULKHEAD_API_KEY; where absent, the `dev` that runs on --data.")]
+Environment: BULKHEAD_URL, BULKHEAD_ORG, BULKHEAD_API_KEY; where absent, the `dev` that runs on --data."
+)]
 pub(in crate::cli) struct Args {
+    /// The agent's name.
     agent: String,
     /// What to ask; `-` reads it from stdin.
     text: String,

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use futures_util::stream::{Stream, StreamExt as _, unfold};
 use reqwest::header::LOCATION;
 use reqwest::{Method, Response, StatusCode};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use sse_stream::{Sse, SseByteStream};
 use uuid::Uuid;
 
@@ -24,7 +25,7 @@ const WAIT_FIRST: Duration = Duration::from_millis(100);
 const WAIT_MAX: Duration = Duration::from_secs(3);
 
 /// One event of the run.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub(super) struct Event {
     pub(super) seq: i64,
     pub(super) kind: String,
@@ -214,11 +215,4 @@ fn heard(response: Response) -> impl Stream<Item = Result<Bytes, std::io::Error>
             Err(_) => Some((Err(std::io::ErrorKind::TimedOut.into()), None)),
         }
     })
-}
-
-impl Event {
-    /// As one line for programs.
-    pub(super) fn document(&self) -> Value {
-        json!({ "seq": self.seq, "kind": self.kind, "data": self.data })
-    }
 }

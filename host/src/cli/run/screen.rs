@@ -32,7 +32,7 @@ impl Screen {
             self.done = Some(event.data.clone());
         }
         if self.out.is_json() {
-            return self.out.json(&event.document());
+            return self.out.json(event);
         }
         let data = &event.data;
         match event.kind.as_str() {

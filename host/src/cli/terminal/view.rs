@@ -48,6 +48,16 @@ pub(in crate::cli) fn count(count: i64) -> String {
     }
 }
 
+/// The capabilities a version asks for: its imports but for what every component links.
+pub(in crate::cli) fn capabilities<'a>(imports: impl Iterator<Item = &'a str>) -> String {
+    let names =
+        imports.filter_map(|import| import.strip_prefix("bulkhead:agent/")?.split('@').next());
+    names
+        .filter(|name| *name != "types")
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
 /// The rest of a list, where there is more than was asked for.
 pub(in crate::cli) fn more(page: &Value) -> Option<String> {
     page.get("next_cursor")
