@@ -196,7 +196,8 @@ impl Agent {
             Speaker::Assistant => Message::assistant(&message.text),
         }));
         let mut question = Message::user(last);
-        if !hits.is_empty() {
+        // Also where there are none: the model is to know that knowledge was searched.
+        if self.search.is_some() {
             question.parts.insert(0, Part::Passages(passages(hits)));
         }
         messages.push(question);

@@ -38,6 +38,8 @@ create table runs (
   output text,
   fault json,
   receipt json,
+  -- what the guest wrote to stdout, stderr and its log, bounded.
+  guest_log json,
   constraint runs_pkey primary key (org_id, id),
   constraint runs_state_check check (state in ('queued', 'running', 'suspended', 'completed', 'failed', 'cancelled', 'blocked')),
   constraint runs_end_check check ((state in ('queued', 'running', 'suspended')) = (ended_at is null)),

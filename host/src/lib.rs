@@ -1,9 +1,19 @@
-//! Bulkhead: a host for AI agents sealed in WebAssembly. One crate; a room for each capability.
+//! Bulkhead: a host for AI agents sealed in WebAssembly. One crate; a room for each capability. Read
+//! `ARCHITECTURE.md` for the walk of a run, then `app.rs` and `server.rs`, which list every room.
 
+pub mod app;
+pub mod config;
+pub mod host;
+pub mod server;
+pub mod worker;
+
+pub mod agents;
 pub mod billing;
 pub mod identity;
-pub mod kit;
 pub mod knowledge;
 pub mod models;
+pub mod runs;
+
+pub mod kit;
 pub mod postgres;
 pub mod sandbox;

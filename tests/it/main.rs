@@ -1,5 +1,9 @@
 //! All tests that cross a room's border, in one binary.
 
+mod billing;
 mod database;
+mod guests;
 mod knowledge;
+mod models;
 mod postgres;
+mod runs;

@@ -32,8 +32,18 @@ impl Folder {
         static SWEEP: Once = Once::new();
         let prefix = format!("bulkhead-it-{}-", nix::unistd::geteuid());
         SWEEP.call_once(|| sweep(&prefix));
+        Self::below(top(), &prefix)
+    }
+
+    /// One on the disk: for what measures durable writes.
+    pub fn on_disk() -> Self {
+        let prefix = format!("bulkhead-it-{}-", nix::unistd::geteuid());
+        Self::below(Path::new("/var/tmp"), &prefix)
+    }
+
+    fn below(top: &Path, prefix: &str) -> Self {
         loop {
-            let path = top().join(format!("{prefix}{:016x}", random()));
+            let path = top.join(format!("{prefix}{:016x}", random()));
             fs::create_dir(&path).expect("the name is random");
             set_mode(&path, 0o711);
             // Another run may sweep it away before it is locked.

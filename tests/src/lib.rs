@@ -1,5 +1,13 @@
 //! The harness: what every test of Bulkhead starts from. Nothing of ours is mocked here.
 
+pub mod client;
 pub mod database;
 pub mod folder;
+pub mod guests;
+pub mod host;
 pub mod keeper;
+pub mod logs;
+pub mod provider;
+
+pub use client::Client;
+pub use host::TestHost;

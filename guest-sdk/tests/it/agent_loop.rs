@@ -115,7 +115,7 @@ fn the_model_is_told_when_nothing_was_found() {
     assert!(system.contains("no passage matches it"), "{system}");
     assert_eq!(
         transcript.requests[0].messages[1].parts,
-        [Part::from("xyzzy")]
+        [Part::Passages(Vec::new()), Part::from("xyzzy")]
     );
 }
 

@@ -3,10 +3,12 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot};
 
+use super::error::UNAVAILABLE;
 use super::{Error, Result, Tasks};
 
 /// How changes are written: all of a batch in the caller's transaction, one answer for each, in order.
@@ -19,6 +21,9 @@ pub trait Apply: Send + Sync + 'static {
         tx: &'a mut sqlx::PgConnection,
         batch: &'a [Self::Change],
     ) -> impl Future<Output = Result<Vec<Result<()>>>> + Send + 'a;
+
+    /// The change is durable, or never will be. Called before the acknowledgement, in order.
+    fn settled(&self, change: &Self::Change, outcome: &Result<()>);
 }
 
 struct Queued<C> {
@@ -69,16 +74,44 @@ impl<C: Send + Sync + 'static> Writer<C> {
         Self { lanes }
     }
 
-    /// Queues a change; changes with the same `key` become durable in the order they were queued.
-    pub async fn push(&self, key: u128, change: C) -> Result<Durable> {
-        let (done, durable) = oneshot::channel();
+    /// Waits for room. Changes with the same `key` become durable in the order their slots were sent.
+    pub async fn reserve(&self, key: u128) -> Result<Slot<'_, C>> {
         let lane = &self.lanes[(key % self.lanes.len() as u128) as usize];
-        lane.send(Queued { change, done })
+        let permit = lane
+            .reserve()
             .await
             .map_err(|_| Error::unavailable("The host is stopping."))?;
-        Ok(Durable(durable))
+        Ok(Slot(permit))
+    }
+
+    /// Queues a change.
+    pub async fn push(&self, key: u128, change: C) -> Result<Durable> {
+        Ok(self.reserve(key).await?.send(change))
     }
 }
+
+/// Room in the queue: sending into it cannot wait, so what is numbered on sending leaves no gap when a caller is
+/// dropped while it waits.
+pub struct Slot<'a, C>(mpsc::Permit<'a, Queued<C>>);
+
+impl<C> Slot<'_, C> {
+    pub fn send(self, change: C) -> Durable {
+        let (done, durable) = oneshot::channel();
+        self.0.send(Queued { change, done });
+        Durable(durable)
+    }
+}
+
+impl<C> std::fmt::Debug for Writer<C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer")
+            .field("lanes", &self.lanes.len())
+            .finish()
+    }
+}
+
+/// How long a lane tries again while the database does not answer, before it tells its callers.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One lane: ends when every `Writer` is gone and the queue is empty, so a drain loses nothing.
 async fn write<A: Apply>(
@@ -94,12 +127,13 @@ async fn write<A: Apply>(
             .map(|queued| (queued.change, queued.done))
             .unzip();
         metrics::histogram!("bulkhead_commit_batch_changes").record(changes.len() as f64);
-        let answers = match commit(&*apply, &db, &changes).await {
+        let answers = match patiently(&*apply, &db, &changes).await {
             Ok(answers) => answers,
             Err(_) if changes.len() > 1 => one_by_one(&*apply, &db, &changes).await,
             Err(error) => vec![Err(error)],
         };
-        for (done, answer) in done.into_iter().zip(answers) {
+        for ((change, done), answer) in changes.iter().zip(done).zip(answers) {
+            apply.settled(change, &answer);
             // Nobody waits for an acknowledgement whose run was dropped; the row stands all the same.
             let _ = done.send(answer);
         }
@@ -113,6 +147,27 @@ async fn one_by_one<A: Apply>(apply: &A, db: &PgPool, changes: &[A::Change]) -> 
         answers.push(answer.and_then(|mut one| one.pop().unwrap_or(Ok(()))));
     }
     answers
+}
+
+/// Tries again while the database is away. `Apply` must make a repeat harmless: a commit whose answer was lost is
+/// made twice.
+async fn patiently<A: Apply>(
+    apply: &A,
+    db: &PgPool,
+    changes: &[A::Change],
+) -> Result<Vec<Result<()>>> {
+    let began = std::time::Instant::now();
+    let mut wait = Duration::from_millis(20);
+    loop {
+        match commit(apply, db, changes).await {
+            Err(error) if error.is(UNAVAILABLE) && began.elapsed() < PATIENCE => {
+                tracing::warn!(cause = error.chain(), "a commit failed; trying again");
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(Duration::from_secs(1));
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 async fn commit<A: Apply>(

@@ -51,3 +51,19 @@ pub async fn is_migrated(db: &PgPool) -> Result<bool> {
     let latest = MIGRATIONS.iter().map(|migration| migration.version).max();
     Ok(applied >= latest)
 }
+
+/// A random key that every host of this database shares, made by the first one that asks.
+pub async fn shared_key(db: &PgPool, name: &str, random: &super::Random) -> Result<[u8; 32]> {
+    sqlx::query("insert into host_settings (name, value) values ($1, $2) on conflict do nothing")
+        .bind(name)
+        .bind(&random.bytes::<32>()[..])
+        .execute(db)
+        .await?;
+    let value: Vec<u8> = sqlx::query_scalar("select value from host_settings where name = $1")
+        .bind(name)
+        .fetch_one(db)
+        .await?;
+    value
+        .try_into()
+        .map_err(|_| Error::internal("a shared key is not 32 bytes"))
+}

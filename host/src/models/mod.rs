@@ -5,7 +5,9 @@
 pub mod chat;
 pub mod config;
 pub mod connections;
+mod convert;
 pub mod generate;
+pub mod guest;
 pub mod http;
 mod offline;
 mod openai;

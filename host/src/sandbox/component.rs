@@ -1,7 +1,7 @@
 //! Looking at bytes before anything is compiled: is it a component of our world, and does it ask only for what
 //! exists? Every refusal names what is wrong. Called at upload; costs milliseconds.
 
-use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
+use wasmparser::{ComponentTypeRef, Encoding, Parser, Payload, Validator, WasmFeatures};
 
 use super::wasi;
 
@@ -72,7 +72,11 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspected, Refused> {
             }
             Payload::ComponentImportSection(section) if depth == 1 => {
                 for import in section.clone() {
-                    imports.push(import.map_err(invalid)?.name.name.to_owned());
+                    let import = import.map_err(invalid)?;
+                    // Types of the contract are imported one by one; they ask for nothing.
+                    if !matches!(import.ty, ComponentTypeRef::Type(_)) {
+                        imports.push(import.name.name.to_owned());
+                    }
                 }
             }
             Payload::ComponentExportSection(section) if depth == 1 => {

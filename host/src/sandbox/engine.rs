@@ -106,6 +106,9 @@ impl std::fmt::Debug for Sandbox {
     }
 }
 
+/// Slots for components that are being described at upload, beside the guests of runs.
+const DESCRIBED: u32 = 16;
+
 /// The settings host and compile child share: they must agree, or the artifact does not load.
 pub(super) fn settings(config: &Config) -> wasmtime::Config {
     let mut c = wasmtime::Config::new();
@@ -136,7 +139,7 @@ pub(super) fn settings(config: &Config) -> wasmtime::Config {
 fn pool(config: &Config) -> PoolingAllocationConfig {
     let limits = &config.limits;
     // Most guests have one memory and a table or two; the room for more is shared, and a guest that finds none waits.
-    let guests = config.guests.max(1);
+    let guests = config.guests.max(1) + DESCRIBED;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(guests)
         .total_core_instances(guests.saturating_mul(4))

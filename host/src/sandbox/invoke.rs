@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use wasmtime::component::ResourceTableError;
-use wasmtime::{CallHook, Store, StoreContextMut, Trap};
+use wasmtime::{CallHook, PoolConcurrencyLimitError, Store, StoreContextMut, Trap};
 
 use super::bindings::bulkhead::agent::types::{Failure, Manifest, Outcome, Turn};
 use super::engine::{Sandbox, TICK};
@@ -28,6 +28,8 @@ pub enum Fault {
     Limit(Limit),
     /// The guest trapped or exited; what it was, for its author.
     Trap(String),
+    /// Every slot of the engine is taken; no guest code ran. Waiting helps.
+    Full,
     /// A host call failed in a way that is not the guest's: the cause is for the log only.
     Host(wasmtime::Error),
 }
@@ -137,6 +139,9 @@ fn fault<T: AsMut<Host>>(store: &mut Store<T>, error: wasmtime::Error) -> Fault 
     host.meter().set_fuel(budget.saturating_sub(left));
     if let Some(limit) = error.downcast_ref::<Limit>() {
         return Fault::Limit(*limit);
+    }
+    if error.is::<PoolConcurrencyLimitError>() && host.meter().host_calls() == 0 {
+        return Fault::Full;
     }
     if let Some(ResourceTableError::Full) = error.downcast_ref::<ResourceTableError>() {
         return Fault::Limit(Limit::Handles);

@@ -13,9 +13,14 @@ const CODES_MAX: usize = 2;
 /// Of the question's terms, what one passage must speak of to be an answer to it.
 const COVERAGE_MIN: f64 = 0.34;
 /// Of the best unit's score, what another one needs to stand beside it.
-const SCORE_MIN: f64 = 0.55;
+const SCORE_MIN: f64 = 0.6;
 /// Of a unit's terms, what another one may share with it: more would say the same twice.
 const SHARED_MAX: f64 = 0.6;
+
+/// First words of sentences that lean on what stands before them.
+const LEANING: &[&str] = &[
+    "It", "They", "This", "That", "These", "Those", "But", "So", "Then", "No,", "Yes,", "Or",
+];
 
 /// A unit that is quoted.
 #[derive(Clone, Debug)]
@@ -133,6 +138,12 @@ fn score(wanted: &[String], is_how: bool, passages: &[&Passage], candidates: &mu
     for candidate in candidates.iter_mut() {
         candidate.own = sum(&candidate.terms);
     }
+    // A passage that speaks of the whole question is a better source than one with its rarest word.
+    let whole: f64 = weights.iter().sum();
+    let covered: Vec<f64> = passages
+        .iter()
+        .map(|passage| sum(&terms(&format!("{} {}", passage.title, passage.text))) / whole)
+        .collect();
     let titles: Vec<f64> = passages
         .iter()
         .map(|passage| sum(&terms(&passage.title)))
@@ -149,10 +160,13 @@ fn score(wanted: &[String], is_how: bool, passages: &[&Passage], candidates: &mu
         let candidate = &mut candidates[index];
         let heading =
             sum(&terms(&candidate.quote.unit.heading)).max(titles[candidate.quote.passage]);
-        let plain = candidate.own + 0.4 * heading + 0.25 * beside;
-        candidate.score = plain * form(&candidate.quote.unit, candidate.terms.len(), is_how)
+        let plain = candidate.own + 0.6 * heading + 0.25 * beside;
+        let passage = candidate.quote.passage;
+        candidate.score = plain
+            * form(&candidate.quote.unit, candidate.terms.len(), is_how)
+            * (0.4 + 0.6 * covered[passage])
             // Passages come best first.
-            * (1.0 - 0.03 * candidate.quote.passage.min(10) as f64);
+            * (1.0 - 0.05 * passage.min(8) as f64);
     }
 }
 
@@ -162,15 +176,16 @@ fn form(unit: &Unit, terms: usize, is_how: bool) -> f64 {
     if terms < 3 && unit.code.is_none() {
         factor *= 0.6;
     }
+    if unit.is_first {
+        factor *= 1.15;
+    }
     if terms > 30 {
         factor *= 0.8;
     }
     let first = unit.text.split(' ').next().unwrap_or_default();
-    if matches!(
-        first,
-        "It" | "They" | "This" | "That" | "These" | "Those" | "But" | "So" | "Then"
-    ) {
-        factor *= 0.85;
+    // Said of something before it, or to another question.
+    if LEANING.contains(&first) {
+        factor *= 0.8;
     }
     // Who asks how wants what to type.
     if is_how && (unit.code.is_some() || unit.text.contains('`')) {

@@ -17,6 +17,8 @@ pub(super) struct Unit {
     /// The heading it stands under, within the passage.
     pub(super) heading: String,
     pub(super) is_item: bool,
+    /// The first under its heading, which often answers it.
+    pub(super) is_first: bool,
 }
 
 /// The units of a passage, in its order.
@@ -81,6 +83,10 @@ impl Cut {
             self.units.push(Unit {
                 text: text.to_owned(),
                 code: None,
+                is_first: self
+                    .units
+                    .last()
+                    .is_none_or(|last| last.heading != self.heading),
                 heading: self.heading.clone(),
                 is_item,
             });
@@ -104,7 +110,10 @@ impl Cut {
 
     fn code(&mut self, lines: &[&str], fence: &str) {
         self.end_block();
-        let code = format!("{}\n{fence}", lines.join("\n"));
+        // Of what stands beside the fence only the language is for readers.
+        let (open, lines) = lines.split_first().unwrap_or((&fence, &[]));
+        let open = open.split_whitespace().next().unwrap_or(fence);
+        let code = [&[open], lines, &[fence]].concat().join("\n");
         let is_short = lines.len() <= CODE_LINES_MAX && code.len() <= CODE_BYTES_MAX;
         if let Some(unit) = self.units.last_mut()
             && is_short

@@ -6,15 +6,16 @@ use std::sync::LazyLock;
 
 /// Words that carry no subject.
 const COMMON: &[&str] = &[
-    "a", "about", "after", "all", "am", "an", "and", "any", "are", "as", "at", "be", "been", "but",
-    "by", "can", "could", "did", "do", "doe", "does", "doing", "don", "for", "from", "get", "gets",
-    "give", "had", "has", "have", "he", "hello", "help", "her", "here", "hey", "hi", "how", "i",
-    "if", "in", "into", "is", "it", "its", "just", "know", "let", "like", "ll", "me", "mean",
-    "might", "more", "must", "my", "need", "no", "not", "of", "on", "one", "or", "our", "out",
-    "please", "re", "s", "shall", "she", "should", "so", "some", "t", "tell", "than", "thank",
-    "thanks", "that", "the", "their", "them", "then", "there", "these", "they", "thing", "this",
-    "those", "to", "up", "us", "ve", "want", "was", "way", "we", "were", "what", "when", "where",
-    "which", "while", "who", "why", "will", "with", "would", "you", "your",
+    "a", "about", "after", "all", "also", "am", "an", "and", "any", "are", "as", "at", "be",
+    "been", "but", "by", "can", "could", "did", "do", "doe", "does", "doing", "don", "for", "from",
+    "get", "gets", "give", "had", "has", "have", "he", "hello", "help", "her", "here", "hey", "hi",
+    "how", "i", "if", "in", "into", "is", "it", "its", "just", "know", "let", "like", "ll", "many",
+    "may", "me", "mean", "might", "more", "much", "must", "my", "need", "no", "not", "of", "on",
+    "one", "or", "our", "out", "please", "re", "s", "shall", "she", "should", "so", "some", "t",
+    "tell", "than", "thank", "thanks", "that", "the", "their", "them", "then", "there", "these",
+    "they", "thing", "this", "those", "to", "too", "up", "us", "ve", "very", "want", "was", "way",
+    "we", "were", "what", "when", "where", "which", "while", "who", "why", "will", "with", "would",
+    "you", "your",
 ];
 
 /// Everyday words for the same doing or thing; a word is in one group only.

@@ -211,7 +211,11 @@ impl Answer {
         Ok(())
     }
 
-    fn push_text(&mut self, text: String) {
+    fn push_text(&mut self, mut text: String) {
+        // No word has a NUL, and what stores text cannot hold one.
+        if text.contains('\0') {
+            text = text.replace('\0', "\u{fffd}");
+        }
         if !text.is_empty() {
             self.chunks.push(Chunk::Text(text));
         }

@@ -1,0 +1,97 @@
+//! Asking a component what it is: once, at upload, with no capability but `log`, with little fuel and time. Every
+//! other import is a trap.
+
+use std::time::Duration;
+
+use wasmtime::component::{Component, HasData, Linker};
+
+use super::{Agents, Manifest};
+use crate::kit::{Code, Error, Result};
+use crate::sandbox::bindings::bulkhead::agent::{log, types};
+use crate::sandbox::{AgentPre, Fault, Host, Limits, Meter, invoke, wasi};
+
+pub const DESCRIBE_FAILED: Code = Code::new(
+    "describe_failed",
+    422,
+    "The component could not say what it is",
+);
+
+struct Asked(Host);
+
+impl AsMut<Host> for Asked {
+    fn as_mut(&mut self) -> &mut Host {
+        &mut self.0
+    }
+}
+
+struct Quiet;
+
+impl HasData for Quiet {
+    type Data<'a> = Self;
+}
+
+impl types::Host for Quiet {}
+
+/// What is logged while describing has no run to belong to.
+impl log::Host for Quiet {
+    async fn line(&mut self, _level: log::Level, _text: String) -> wasmtime::Result<()> {
+        Ok(())
+    }
+}
+
+impl Agents {
+    pub(super) async fn describe(&self, component: &Component) -> Result<Manifest> {
+        let pre = self.describe_pre(component).map_err(|error| {
+            super::upload::COMPONENT_REFUSED
+                .because(format!("The component does not fit the world: {error:#}."))
+        })?;
+        let limits = Limits {
+            fuel: self.config.describe_fuel,
+            ..self.sandbox.config().limits.clone()
+        };
+        let meter = Meter::new(self.clock.now());
+        let asked = Asked(Host::new(limits, std::sync::Arc::clone(&meter), [0; 32]));
+        let wall = Duration::from_millis(self.config.describe_ms);
+        let sandbox = self.sandbox.clone();
+        let mut running =
+            self.scheduler
+                .spawn(0, meter, invoke::describe(sandbox, pre, asked, wall));
+        let described = match tokio::time::timeout(wall, running.wait()).await {
+            Ok(described) => described,
+            Err(_) => {
+                running.stop();
+                running.wait().await;
+                return Err(DESCRIBE_FAILED.because(format!(
+                    "`describe` took longer than {} ms.",
+                    self.config.describe_ms
+                )));
+            }
+        };
+        match described {
+            Some(Ok(manifest)) => Manifest::check(manifest),
+            Some(Err(Fault::Limit(limit))) => {
+                Err(DESCRIBE_FAILED.because(format!("`describe` was ended: {limit}.")))
+            }
+            Some(Err(Fault::Trap(what))) => {
+                Err(DESCRIBE_FAILED.because(format!("`describe` trapped: {what}.")))
+            }
+            Some(Err(Fault::Full)) => Err(Error::unavailable(
+                "Every slot of the engine is taken; upload again.",
+            )),
+            Some(Err(Fault::Host(error))) => Err(Error::internal(error)),
+            None => Err(Error::internal("describing a component panicked")),
+        }
+    }
+
+    fn describe_pre(&self, component: &Component) -> wasmtime::Result<AgentPre<Asked>> {
+        let mut linker = Linker::<Asked>::new(self.sandbox.engine());
+        wasi::add_to_linker(&mut linker)?;
+        log::add_to_linker::<Asked, Quiet>(&mut linker, |asked| {
+            asked.0.call();
+            Quiet
+        })?;
+        types::add_to_linker::<Asked, Quiet>(&mut linker, |_| Quiet)?;
+        linker.define_unknown_imports_as_traps(component)?;
+        AgentPre::new(linker.instantiate_pre(component)?)
+    }
+}

@@ -1,0 +1,144 @@
+//! The routes of agents, versions and channels.
+
+use axum::Json;
+use axum::extract::{DefaultBodyLimit, FromRef, Request, State};
+use axum::http::{StatusCode, header};
+use serde::Deserialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::channels::MoveChannel;
+use super::upload::Uploaded;
+use super::{Agent, Agents, Version};
+use crate::identity::{Deploy, Identity, Read};
+use crate::kit::error::MEDIA;
+use crate::kit::http::{Body, Page, PageQuery, Params, Problem, Query};
+use crate::kit::{Error, Result};
+
+pub fn router<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Identity: FromRef<S>,
+    Agents: FromRef<S>,
+{
+    // The upload bounds its own body by configuration, and answers 422 where the bound is passed.
+    let upload = OpenApiRouter::new()
+        .routes(routes!(upload, list_versions))
+        .layer(DefaultBodyLimit::disable());
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(get))
+        .routes(routes!(get_version))
+        .routes(routes!(make_stable))
+        .merge(upload)
+}
+
+#[derive(Deserialize)]
+struct AgentPath {
+    agent: String,
+}
+
+#[derive(Deserialize)]
+struct VersionPath {
+    agent: String,
+    version: i32,
+}
+
+/// List agents
+#[utoipa::path(get, path = "/v1/orgs/{org}/agents", tag = "agents", params(("org" = String, Path,), PageQuery),
+    responses((status = 200, body = Page<Agent>), (status = "4XX", body = Problem)))]
+async fn list(
+    State(agents): State<Agents>,
+    Read(caller): Read,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<Page<Agent>>> {
+    Ok(Json(agents.list(&caller, &query).await?))
+}
+
+/// Show an agent
+#[utoipa::path(get, path = "/v1/orgs/{org}/agents/{agent}", tag = "agents",
+    params(("org" = String, Path,), ("agent" = String, Path,)),
+    responses((status = 200, body = Agent), (status = "4XX", body = Problem)))]
+async fn get(
+    State(agents): State<Agents>,
+    Read(caller): Read,
+    Params(path): Params<AgentPath>,
+) -> Result<Json<Agent>> {
+    Ok(Json(agents.get(&caller, &path.agent).await?))
+}
+
+/// Upload a version
+///
+/// The body is the component. The same bytes again are answered with the version they are.
+#[utoipa::path(post, path = "/v1/orgs/{org}/agents/{agent}/versions", tag = "agents",
+    params(("org" = String, Path,), ("agent" = String, Path,)),
+    request_body(content = Vec<u8>, content_type = "application/wasm"),
+    responses((status = 201, body = Version), (status = 200, body = Version), (status = "4XX", body = Problem)))]
+async fn upload(
+    State(agents): State<Agents>,
+    Deploy(caller): Deploy,
+    Params(path): Params<AgentPath>,
+    request: Request,
+) -> Result<(StatusCode, Json<Version>)> {
+    let kind = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    if kind != Some("application/wasm") {
+        return Err(MEDIA.because("Send the component as `content-type: application/wasm`."));
+    }
+    let bytes = axum::body::to_bytes(request.into_body(), agents.component_bytes_max())
+        .await
+        .map_err(|error| agents.too_large().caused_by(error))?;
+    Ok(match agents.upload(&caller, &path.agent, bytes).await? {
+        Uploaded::New(version) => (StatusCode::CREATED, Json(version)),
+        Uploaded::Known(version) => (StatusCode::OK, Json(version)),
+    })
+}
+
+/// List an agent's versions, newest first
+#[utoipa::path(get, path = "/v1/orgs/{org}/agents/{agent}/versions", tag = "agents",
+    params(("org" = String, Path,), ("agent" = String, Path,), PageQuery),
+    responses((status = 200, body = Page<Version>), (status = "4XX", body = Problem)))]
+async fn list_versions(
+    State(agents): State<Agents>,
+    Read(caller): Read,
+    Params(path): Params<AgentPath>,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<Page<Version>>> {
+    Ok(Json(
+        agents.list_versions(&caller, &path.agent, &query).await?,
+    ))
+}
+
+/// Show a version
+#[utoipa::path(get, path = "/v1/orgs/{org}/agents/{agent}/versions/{version}", tag = "agents",
+    params(("org" = String, Path,), ("agent" = String, Path,), ("version" = i32, Path,)),
+    responses((status = 200, body = Version), (status = "4XX", body = Problem)))]
+async fn get_version(
+    State(agents): State<Agents>,
+    Read(caller): Read,
+    Params(path): Params<VersionPath>,
+) -> Result<Json<Version>> {
+    Ok(Json(
+        agents
+            .get_version(&caller, &path.agent, path.version)
+            .await?,
+    ))
+}
+
+/// Point the stable channel at a version
+#[utoipa::path(put, path = "/v1/orgs/{org}/agents/{agent}/channels/stable", tag = "agents",
+    params(("org" = String, Path,), ("agent" = String, Path,)), request_body = MoveChannel,
+    responses((status = 200, body = Agent), (status = "4XX", body = Problem)))]
+async fn make_stable(
+    State(agents): State<Agents>,
+    Deploy(caller): Deploy,
+    Params(path): Params<AgentPath>,
+    Body(to): Body<MoveChannel>,
+) -> Result<Json<Agent>> {
+    if to.version < 1 {
+        return Err(Error::not_found("version"));
+    }
+    Ok(Json(agents.make_stable(&caller, &path.agent, &to).await?))
+}

@@ -1,0 +1,38 @@
+//! Compiled components: from the cache on disk, else compiled again from the bytes PostgreSQL holds.
+
+use wasmtime::component::Component;
+
+use super::{Agents, Digest, store};
+use crate::kit::{Error, Result};
+
+impl Agents {
+    /// The component of a stored version, ready to be linked.
+    pub async fn load(&self, digest: Digest) -> Result<Component> {
+        if let Some(component) = self.load_artifact(digest).await? {
+            return Ok(component);
+        }
+        let bytes = store::get_component(&self.db, &digest).await?;
+        self.compile(digest, &bytes).await
+    }
+
+    pub(super) async fn load_artifact(&self, digest: Digest) -> Result<Option<Component>> {
+        let (artifacts, engine) = (self.artifacts.clone(), self.sandbox.engine().clone());
+        self.tasks
+            .spawn_blocking(move || artifacts.load(&engine, &digest))
+            .await
+            .map_err(Error::internal)
+    }
+
+    pub(super) async fn keep_artifact(
+        &self,
+        digest: Digest,
+        artifact: Vec<u8>,
+    ) -> Result<Component> {
+        let (artifacts, engine) = (self.artifacts.clone(), self.sandbox.engine().clone());
+        self.tasks
+            .spawn_blocking(move || artifacts.keep(&engine, &digest, &artifact))
+            .await
+            .map_err(Error::internal)?
+            .map_err(Error::internal)
+    }
+}

@@ -1,0 +1,167 @@
+//! Upload: inspect, compile, fit, describe, store. Nothing is written before everything held; the same bytes again
+//! are the same version.
+
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+use utoipa::ToSchema;
+
+use super::versions::{NewVersion, Version};
+use super::{Agents, Digest, store};
+use crate::identity::Caller;
+use crate::identity::organizations::is_name;
+use crate::kit::{Code, Error, Result};
+use crate::sandbox::compile::{Failed, in_child};
+use crate::sandbox::component::{Inspected, inspect};
+
+pub const COMPONENT_REFUSED: Code = Code::new(
+    "component_refused",
+    422,
+    "The bytes are not an agent this host can run",
+);
+pub const COMPONENT_TOO_LARGE: Code =
+    Code::new("component_too_large", 422, "The component is too large");
+pub const COMPILE_FAILED: Code = Code::new(
+    "compile_failed",
+    422,
+    "The component does not compile within its limits",
+);
+
+/// What an upload came to.
+#[derive(Debug, ToSchema)]
+pub enum Uploaded {
+    New(Version),
+    /// The agent has a version of the same bytes.
+    Known(Version),
+}
+
+impl Agents {
+    /// The largest upload taken, in bytes.
+    pub fn component_bytes_max(&self) -> usize {
+        self.config.component_bytes
+    }
+
+    /// Makes `bytes` a version of the agent called `name`, which is made where there is none.
+    pub async fn upload(&self, caller: &Caller, name: &str, bytes: Bytes) -> Result<Uploaded> {
+        if !is_name(name) {
+            return Err(Error::unprocessable(format!(
+                "`{name}` cannot name an agent: use a-z, 0-9 and `-`, a letter first, at most 63."
+            )));
+        }
+        if bytes.len() > self.config.component_bytes {
+            return Err(self.too_large());
+        }
+        let digest: Digest = Sha256::digest(&bytes).into();
+        if let Some(version) = store::find_by_digest(&self.db, caller.org, name, &digest).await? {
+            return Ok(Uploaded::Known(version));
+        }
+        let inspected = self.inspect(bytes.clone()).await?;
+        let began = std::time::Instant::now();
+        let component = match self.load_artifact(digest).await? {
+            Some(component) => component,
+            None => self.compile(digest, &bytes).await?,
+        };
+        let compile_ms = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
+        (self.fits)(&component).map_err(|what| {
+            COMPONENT_REFUSED.because(format!("The component does not fit the world: {what}."))
+        })?;
+        self.check_size(&component)?;
+        let manifest = self.describe(&component).await?;
+        let new = NewVersion {
+            digest,
+            manifest,
+            imports: inspected.imports,
+            compile_ms,
+        };
+        self.insert(caller, name, &bytes, new).await
+    }
+
+    pub(super) fn too_large(&self) -> Error {
+        COMPONENT_TOO_LARGE.because(format!(
+            "The component is larger than {} bytes: strip it, or ask the operator to raise `agents.component_bytes`.",
+            self.config.component_bytes
+        ))
+    }
+
+    async fn inspect(&self, bytes: Bytes) -> Result<Inspected> {
+        self.tasks
+            .spawn_blocking(move || inspect(&bytes))
+            .await
+            .map_err(Error::internal)?
+            .map_err(|refused| COMPONENT_REFUSED.because(refused.to_string()))
+    }
+
+    pub(super) async fn compile(
+        &self,
+        digest: Digest,
+        bytes: &[u8],
+    ) -> Result<wasmtime::component::Component> {
+        let _child = self.children.acquire().await.map_err(Error::internal)?;
+        let artifact = in_child(&self.program, &self.sandbox, bytes)
+            .await
+            .map_err(|failed| match failed {
+                Failed::Host(error) => Error::internal(error),
+                refused => COMPILE_FAILED.because(refused.to_string()),
+            })?;
+        self.keep_artifact(digest, artifact).await
+    }
+
+    /// Limits of what one component may bring: refused now rather than at every run.
+    fn check_size(&self, component: &wasmtime::component::Component) -> Result<()> {
+        let limits = &self.sandbox.config().limits;
+        let Some(wanted) = component.resources_required() else {
+            return Ok(());
+        };
+        let memory = wanted
+            .max_initial_memory_size
+            .unwrap_or(0)
+            .saturating_mul(64 << 10);
+        let over = if wanted.num_memories as usize > limits.memories {
+            format!(
+                "{} memories; a component may have {}",
+                wanted.num_memories, limits.memories
+            )
+        } else if wanted.num_tables as usize > limits.tables {
+            format!(
+                "{} tables; a component may have {}",
+                wanted.num_tables, limits.tables
+            )
+        } else if memory > limits.memory_bytes as u64 {
+            format!(
+                "a memory of {memory} bytes at the start; the limit is {}",
+                limits.memory_bytes
+            )
+        } else if wanted.max_initial_table_size.unwrap_or(0) > limits.table_elements as u64 {
+            format!(
+                "a table of more than {} elements at the start",
+                limits.table_elements
+            )
+        } else {
+            return Ok(());
+        };
+        Err(COMPONENT_REFUSED.because(format!("The component has {over}.")))
+    }
+
+    async fn insert(
+        &self,
+        caller: &Caller,
+        name: &str,
+        bytes: &[u8],
+        new: NewVersion,
+    ) -> Result<Uploaded> {
+        let now = self.clock.now();
+        let mut tx = self.db.begin().await?;
+        store::insert_component(&mut *tx, &new.digest, bytes, now).await?;
+        let agent = store::upsert_agent(&mut tx, caller.org, (self.ids.next(), name), now).await?;
+        // The agent's row is locked from here on: of two uploads of the same bytes the second finds the first's.
+        if let Some(version) =
+            store::find_by_digest(&mut *tx, caller.org, name, &new.digest).await?
+        {
+            return Ok(Uploaded::Known(version));
+        }
+        let size = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
+        let version = store::insert_version(&mut tx, (caller.org, agent), new, (size, now)).await?;
+        tx.commit().await?;
+        tracing::info!(org = %caller.slug, agent = name, version = version.number, "version deployed");
+        Ok(Uploaded::New(version))
+    }
+}

@@ -1,0 +1,297 @@
+//! What guests see of models: `generate`, a recorded answer that is complete when its last chunk was taken. A
+//! replayed run is given the recorded chunks one by one. Invariant: what was received is metered by the task that
+//! reads the provider, so a guest that is dropped in the middle of a generation is billed for it all the same.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use wasmtime::component::{HasData, Resource};
+
+use super::{GenerateError, Models, Request, Resolved, Stream, convert};
+use crate::billing::{Meter, Tokens, meter};
+use crate::kit::OrgId;
+use crate::sandbox::bindings::bulkhead::agent::model as wit;
+use crate::sandbox::{Begun, Host, Journal, Ticket};
+
+const KIND: &str = "model.generate";
+/// The contract's bounds. Not configuration: what is refused here is never recorded, so it must not change between
+/// two lives of a run.
+const REQUEST_BYTES_MAX: usize = 1 << 20;
+
+/// What models keep of a run.
+#[derive(Clone, Debug)]
+pub struct Context {
+    pub models: Models,
+    pub org: OrgId,
+    /// The alias of the agent's manifest, for requests that name none.
+    pub alias: String,
+    /// Counts the run's tokens; read by whoever ends the run.
+    pub meter: Meter,
+}
+
+/// The models of a guest's organization, for one call.
+pub struct View<'a> {
+    pub context: &'a mut Context,
+    pub host: &'a mut Host,
+    pub journal: &'a mut dyn Journal,
+}
+
+pub struct HasView;
+
+impl HasData for HasView {
+    type Data<'a> = View<'a>;
+}
+
+/// A generation as it is recorded.
+#[derive(Debug, Serialize, Deserialize)]
+struct Recorded {
+    connection: String,
+    model: String,
+    chunks: VecDeque<wit::Chunk>,
+    /// What broke it off.
+    error: Option<wit::Error>,
+}
+
+/// The step's response.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Answer {
+    Ok(Recorded),
+    Err(wit::Error),
+}
+
+/// What stands behind a guest's `generation`.
+#[derive(Debug)]
+enum Generation {
+    Replayed {
+        recorded: Recorded,
+        /// The end or the error was given: what follows is `none`.
+        ended: bool,
+    },
+    Live {
+        stream: Stream,
+        /// `None` once it is recorded.
+        ticket: Option<Ticket>,
+        taken: Recorded,
+    },
+}
+
+impl wit::Host for View<'_> {
+    async fn generate(
+        &mut self,
+        request: wit::Request,
+    ) -> wasmtime::Result<Result<Resource<wit::Generation>, wit::Error>> {
+        let bytes = serde_json::to_vec(&request)?.len();
+        self.host.crossing(bytes)?;
+        if bytes > REQUEST_BYTES_MAX {
+            let text =
+                format!("A request has at most {REQUEST_BYTES_MAX} bytes; this one has {bytes}.");
+            return Ok(Err(wit::Error::Invalid(text)));
+        }
+        let alias = request
+            .model
+            .clone()
+            .unwrap_or_else(|| self.context.alias.clone());
+        let asked = json!({ "alias": alias, "request": request });
+        let request = Request::from(request);
+        if let Err(error) = request.check() {
+            return Ok(Err(told(error)?));
+        }
+        let _at = self.host.at("model");
+        let generation = match self.journal.begin(KIND, asked).await? {
+            Begun::Recorded(response) => match serde_json::from_value(response)? {
+                Answer::Ok(recorded) => self.replayed(recorded, &request),
+                Answer::Err(error) => return Ok(Err(error)),
+            },
+            Begun::Live(ticket) => match self.started(ticket, &alias, request).await? {
+                Ok(generation) => generation,
+                Err(error) => return Ok(Err(error)),
+            },
+        };
+        let generation = self.host.table.push(generation)?;
+        Ok(Ok(Resource::new_own(generation.rep())))
+    }
+}
+
+impl wit::HostGeneration for View<'_> {
+    async fn next(
+        &mut self,
+        generation: Resource<wit::Generation>,
+    ) -> wasmtime::Result<Result<Option<wit::Chunk>, wit::Error>> {
+        let _at = self.host.at("model");
+        let mine = Resource::<Generation>::new_borrow(generation.rep());
+        let piece = match self.host.table.get_mut(&mine)? {
+            Generation::Replayed { recorded, ended } => recorded.give_out(ended)?,
+            Generation::Live {
+                stream,
+                ticket,
+                taken,
+            } => {
+                let piece = match stream.next().await {
+                    Ok(chunk) => Ok(chunk.map(wit::Chunk::from)),
+                    Err(error) => Err(told(error)?),
+                };
+                if taken.take_in(&piece)
+                    && let Some(ticket) = ticket.take()
+                {
+                    taken.record(self.journal, ticket).await?;
+                }
+                piece
+            }
+        };
+        self.host.crossing(
+            piece
+                .as_ref()
+                .map_or(0, |chunk| chunk.as_ref().map_or(0, convert::bytes)),
+        )?;
+        Ok(piece)
+    }
+
+    /// A guest that has enough drops the generation: the provider's connection closes with the stream, and what was
+    /// taken is the record.
+    async fn drop(&mut self, generation: Resource<wit::Generation>) -> wasmtime::Result<()> {
+        let mine = Resource::<Generation>::new_own(generation.rep());
+        if let Generation::Live {
+            stream,
+            ticket,
+            taken,
+        } = self.host.table.delete(mine)?
+        {
+            drop(stream);
+            if let Some(ticket) = ticket {
+                taken.record(self.journal, ticket).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl View<'_> {
+    async fn started(
+        &mut self,
+        ticket: Ticket,
+        alias: &str,
+        request: Request,
+    ) -> wasmtime::Result<Result<Generation, wit::Error>> {
+        let Context {
+            models, org, meter, ..
+        } = &*self.context;
+        match models.generate(*org, alias, request, meter).await {
+            Ok((Resolved { connection, model }, stream)) => Ok(Ok(Generation::Live {
+                stream,
+                ticket: Some(ticket),
+                taken: Recorded {
+                    connection,
+                    model,
+                    chunks: VecDeque::new(),
+                    error: None,
+                },
+            })),
+            Err(error) => {
+                let error = told(error)?;
+                let response = serde_json::to_value(Answer::Err(error.clone()))?;
+                self.journal.end(ticket, response, false).await?;
+                Ok(Err(error))
+            }
+        }
+    }
+
+    /// Meters what an earlier life of the run received, once more: the run has one meter in each life.
+    fn replayed(&mut self, recorded: Recorded, request: &Request) -> Generation {
+        let meter = &self.context.meter;
+        let counted = recorded.chunks.iter().find_map(|chunk| match chunk {
+            wit::Chunk::Finish(finish) => Some(&finish.usage),
+            _ => None,
+        });
+        match counted {
+            Some(usage) => meter.settle(
+                meter.begin(0),
+                Tokens {
+                    input: usage.input_tokens,
+                    output: usage.output_tokens,
+                    estimated: usage.estimated,
+                },
+            ),
+            // Refused before anything was generated.
+            None if recorded.chunks.is_empty() && recorded.error.is_some() => {}
+            None => {
+                let generation = meter.begin(meter::estimate(request.chars()));
+                let chars = recorded.chunks.iter().map(convert::chars).sum();
+                meter.output(generation, chars);
+            }
+        }
+        Generation::Replayed {
+            recorded,
+            ended: false,
+        }
+    }
+}
+
+impl Recorded {
+    /// Keeps what was taken; `true` where nothing follows.
+    fn take_in(&mut self, piece: &Result<Option<wit::Chunk>, wit::Error>) -> bool {
+        match piece {
+            Ok(Some(chunk)) => {
+                self.chunks.push_back(chunk.clone());
+                matches!(chunk, wit::Chunk::Finish(_))
+            }
+            Ok(None) => true,
+            Err(error) => {
+                self.error = Some(error.clone());
+                true
+            }
+        }
+    }
+
+    /// The next recorded piece, in a replay.
+    fn give_out(
+        &mut self,
+        ended: &mut bool,
+    ) -> wasmtime::Result<Result<Option<wit::Chunk>, wit::Error>> {
+        if *ended {
+            return Ok(Ok(None));
+        }
+        let piece = match (self.chunks.pop_front(), self.error.take()) {
+            (Some(chunk), error) => {
+                self.error = error;
+                Ok(Some(chunk))
+            }
+            (None, Some(error)) => Err(error),
+            (None, None) => {
+                return Err(wasmtime::Error::msg(
+                    "diverged: the guest takes more of a generation than its earlier life took",
+                ));
+            }
+        };
+        *ended = matches!(piece, Err(_) | Ok(Some(wit::Chunk::Finish(_))));
+        Ok(piece)
+    }
+
+    async fn record(&self, journal: &mut dyn Journal, ticket: Ticket) -> wasmtime::Result<()> {
+        let response = json!({ "ok": self });
+        journal.end(ticket, response, self.error.is_none()).await
+    }
+}
+
+/// What a guest is told; the host's own failure ends the run instead.
+fn told(error: GenerateError) -> wasmtime::Result<wit::Error> {
+    wit::Error::try_from(error).map_err(wasmtime::Error::from)
+}
+
+/// The tokens of a recorded generation, as its step's response states them: for runs that are ended from their
+/// journal alone. A generation without a count is zero.
+pub fn recorded_tokens(response: &str) -> Tokens {
+    let Ok(Answer::Ok(recorded)) = serde_json::from_str(response) else {
+        return Tokens::default();
+    };
+    let finish = recorded.chunks.iter().find_map(|chunk| match chunk {
+        wit::Chunk::Finish(finish) => Some(finish.usage),
+        _ => None,
+    });
+    finish.map_or_else(Tokens::default, |usage| Tokens {
+        input: usage.input_tokens,
+        output: usage.output_tokens,
+        estimated: usage.estimated,
+    })
+}

@@ -1,0 +1,247 @@
+//! Executing a run: wait for a place, link, put the guest into its slot, and watch. Whatever happens first — the
+//! guest's own end, a stop, the deadline — decides; the guest is gone before the end is written.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use super::Runs;
+use super::imports::Guest;
+use super::log::{Change, Record, StopCause, Stopping};
+use super::start::{Admitted, Message, Place, Role};
+use super::store::NewRow;
+use crate::agents::Resolved;
+use crate::billing;
+use crate::kit::{Error, Result, clock};
+use crate::sandbox::bindings::bulkhead::agent::types;
+use crate::sandbox::host::IN_GUEST;
+use crate::sandbox::wasi::Log;
+use crate::sandbox::{AgentPre, Fault, Host, Limits, Meter, invoke};
+
+/// How long a run waits before it asks a full engine again.
+const FULL_PAUSE: Duration = Duration::from_millis(20);
+
+/// A run to execute.
+#[derive(Debug)]
+pub struct Work {
+    pub row: NewRow,
+    pub resolved: Resolved,
+    pub messages: Vec<Message>,
+    pub record: Arc<Record>,
+    /// What the guest used, readable while it runs.
+    pub meter: Arc<Meter>,
+    pub tokens: billing::Meter,
+}
+
+impl Work {
+    pub fn new(
+        row: NewRow,
+        resolved: Resolved,
+        messages: Vec<Message>,
+        record: Arc<Record>,
+    ) -> Self {
+        let meter = Meter::new(row.created_at);
+        Self {
+            row,
+            resolved,
+            messages,
+            record,
+            meter,
+            tokens: billing::Meter::default(),
+        }
+    }
+}
+
+/// How a guest's life ended.
+#[derive(Debug)]
+pub enum Ended {
+    Returned(Result<types::Outcome, types::Failure>),
+    Faulted(Fault),
+    Stopped(Stopped),
+    /// The host could not run it; the cause is in the log.
+    Lost(Error),
+}
+
+/// A stop that took effect.
+#[derive(Debug)]
+pub struct Stopped {
+    pub cause: StopCause,
+    pub requested_at: OffsetDateTime,
+    pub observed_at: OffsetDateTime,
+    pub stopped_at: OffsetDateTime,
+    /// Where the run was.
+    pub place: &'static str,
+}
+
+impl Runs {
+    /// A run's whole life after its first event is durable.
+    pub(super) async fn execute(&self, work: Work, admitted: Admitted) {
+        let (ended, log) = self.run_to_end(&work, admitted).await;
+        self.finish(&work, ended, log.as_ref()).await;
+        self.inner.live.remove(work.row.run);
+    }
+
+    async fn run_to_end(&self, work: &Work, admitted: Admitted) -> (Ended, Option<Log>) {
+        let _place = match self
+            .unless_stopped(work, "queued", self.place(work, admitted))
+            .await
+        {
+            Ok(Ok(place)) => place,
+            Ok(Err(error)) => return (Ended::Lost(error), None),
+            Err(stopped) => return (Ended::Stopped(stopped), None),
+        };
+        let load = self
+            .inner
+            .imports
+            .pre(&self.inner.agents, work.resolved.digest);
+        let pre = match self.unless_stopped(work, "compiling", load).await {
+            Ok(Ok(pre)) => pre,
+            Ok(Err(error)) => return (Ended::Lost(error), None),
+            Err(stopped) => return (Ended::Stopped(stopped), None),
+        };
+        loop {
+            let guest = self.guest(work);
+            let log = guest.host.log().clone();
+            match self.call(work, pre.clone(), guest).await {
+                // Another tenant's guests hold what this one needs beyond its slot: memories, tables.
+                Ended::Faulted(Fault::Full) => {
+                    let pause = tokio::time::sleep(FULL_PAUSE);
+                    if let Err(stopped) = self.unless_stopped(work, "queued", pause).await {
+                        return (Ended::Stopped(stopped), None);
+                    }
+                }
+                ended => return (ended, Some(log)),
+            }
+        }
+    }
+
+    /// One guest, from its slot to its end.
+    async fn call(&self, work: &Work, pre: AgentPre<Guest>, guest: Guest) -> Ended {
+        let sandbox = self.inner.sandbox.clone();
+        let tenant = work.row.org.0.as_u128();
+        let call = invoke::run(sandbox, pre, guest, turn(work), self.wall(work));
+        let mut running = self
+            .inner
+            .scheduler
+            .spawn(tenant, Arc::clone(&work.meter), call);
+        tokio::select! {
+            biased;
+            stopping = self.stopping(work) => {
+                let observed_at = self.inner.clock.now();
+                let place = work.meter.place();
+                running.stop();
+                running.wait().await;
+                Ended::Stopped(self.stopped(stopping, observed_at, place))
+            }
+            value = running.wait() => match value {
+                Some(Ok(returned)) => Ended::Returned(returned),
+                Some(Err(fault)) => Ended::Faulted(fault),
+                None => Ended::Lost(Error::internal("the guest's future panicked")),
+            }
+        }
+    }
+
+    /// The place the run was admitted with, or the one it waits for.
+    async fn place(&self, work: &Work, admitted: Admitted) -> Result<Place> {
+        match admitted {
+            Admitted::Now(place) => Ok(place),
+            Admitted::Later(queued) => {
+                let place = queued.place().await?;
+                let (key, live) = (work.record.key, Arc::clone(&work.record.live));
+                let change = Change::Running { key, live };
+                self.inner
+                    .writer
+                    .push(key.run.0.as_u128(), change)
+                    .await?
+                    .wait()
+                    .await?;
+                Ok(place)
+            }
+        }
+    }
+
+    fn guest(&self, work: &Work) -> Guest {
+        let limits = Limits {
+            fuel: u64::try_from(work.row.fuel_max).unwrap_or(0),
+            ..self.inner.sandbox.config().limits.clone()
+        };
+        let host = Host::new(limits, Arc::clone(&work.meter), work.row.seed);
+        self.inner.capabilities.guest(host, work, &self.inner.tasks)
+    }
+
+    /// Does `work`, unless the run is stopped first.
+    async fn unless_stopped<T>(
+        &self,
+        work: &Work,
+        place: &'static str,
+        what: impl Future<Output = T>,
+    ) -> Result<T, Stopped> {
+        tokio::select! {
+            biased;
+            stopping = self.stopping(work) => Err(self.stopped(stopping, self.inner.clock.now(), place)),
+            value = what => Ok(value),
+        }
+    }
+
+    /// Resolves when the run is to stop: somebody asks, or its time is up.
+    async fn stopping(&self, work: &Work) -> Stopping {
+        tokio::select! {
+            biased;
+            stopping = work.record.live.stopping() => stopping,
+            () = tokio::time::sleep(self.wall(work)) => {
+                Stopping { cause: StopCause::Deadline, requested_at: work.row.deadline_at }
+            }
+        }
+    }
+
+    fn stopped(
+        &self,
+        stopping: Stopping,
+        observed_at: OffsetDateTime,
+        place: &'static str,
+    ) -> Stopped {
+        Stopped {
+            cause: stopping.cause,
+            requested_at: stopping.requested_at,
+            observed_at,
+            stopped_at: self.inner.clock.now(),
+            place,
+        }
+    }
+
+    /// What is left of the run's time.
+    fn wall(&self, work: &Work) -> Duration {
+        (work.row.deadline_at - self.inner.clock.now())
+            .try_into()
+            .unwrap_or(Duration::ZERO)
+    }
+}
+
+fn turn(work: &Work) -> types::Turn {
+    let messages = work
+        .messages
+        .iter()
+        .map(|message| types::Message {
+            speaker: match message.role {
+                Role::User => types::Speaker::User,
+                Role::Assistant => types::Speaker::Assistant,
+            },
+            text: message.text.clone(),
+        })
+        .collect();
+    types::Turn {
+        run: work.row.run.to_string(),
+        messages,
+        started_at: clock::epoch_ms(work.row.created_at),
+    }
+}
+
+/// What a stop cut off, in words for the receipt.
+pub(super) fn in_flight(place: &'static str) -> Vec<String> {
+    match place {
+        IN_GUEST | "queued" | "compiling" | "finishing" => Vec::new(),
+        call => vec![call.to_owned()],
+    }
+}

@@ -1,0 +1,245 @@
+//! The interfaces that belong to the run itself: output, the agent's own tools, the clock and the log. Each call that
+//! a client can see becomes an event of the run's log.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::component::HasData;
+
+use super::log::event::Citation;
+use super::log::{Event, Record};
+use crate::kit::{Tasks, clock as time};
+use crate::knowledge;
+use crate::knowledge::guest::CiteError;
+use crate::sandbox::bindings::bulkhead::agent::{clock, log, output, tools, types};
+use crate::sandbox::{Host, Journal, journal};
+
+const STATUS_MAX: usize = 256;
+const LINE_MAX: usize = 8 << 10;
+const SLEEP_MAX: Duration = Duration::from_secs(24 * 3600);
+const NAME_MAX: usize = 64;
+
+/// What these interfaces keep of a run.
+#[derive(Debug)]
+pub struct Context {
+    record: Arc<Record>,
+    tasks: Tasks,
+    /// Tool calls that were started, by number; true where one is still open.
+    calls: Vec<bool>,
+}
+
+impl Context {
+    pub fn new(record: Arc<Record>, tasks: Tasks) -> Self {
+        Self {
+            record,
+            tasks,
+            calls: Vec::new(),
+        }
+    }
+}
+
+/// The guest's run, for one call.
+pub struct View<'a> {
+    pub context: &'a mut Context,
+    pub knowledge: &'a knowledge::guest::Context,
+    pub host: &'a mut Host,
+    pub journal: &'a mut dyn Journal,
+}
+
+pub struct HasView;
+
+impl HasData for HasView {
+    type Data<'a> = View<'a>;
+}
+
+impl View<'_> {
+    async fn say(&mut self, event: Event) -> wasmtime::Result<()> {
+        self.context
+            .record
+            .say(event)
+            .await
+            .map_err(wasmtime::Error::new)
+    }
+}
+
+impl types::Host for View<'_> {}
+
+impl output::Host for View<'_> {
+    async fn text(&mut self, delta: String) -> wasmtime::Result<()> {
+        self.host.crossing(delta.len())?;
+        self.host.output(delta.len())?;
+        if delta.is_empty() {
+            return Ok(());
+        }
+        self.say(Event::Text {
+            text: storable(delta),
+        })
+        .await
+    }
+
+    async fn cite(
+        &mut self,
+        citation: output::Citation,
+    ) -> wasmtime::Result<Result<(), output::Error>> {
+        let bytes = citation.handle.len() + citation.quote.as_ref().map_or(0, String::len);
+        self.host.crossing(bytes)?;
+        let cited = match self
+            .knowledge
+            .cite(&citation.handle, citation.quote.as_deref())
+        {
+            Ok(cited) => cited,
+            Err(CiteError::UnknownHandle) => return Ok(Err(output::Error::UnknownHandle)),
+            Err(CiteError::NotInPassage) => return Ok(Err(output::Error::NotInPassage)),
+        };
+        self.host.output(cited.quote.len())?;
+        let event = Citation {
+            number: citation.number,
+            entry: cited.entry,
+            chunk: cited.chunk,
+            title: cited.title,
+            heading: cited.heading,
+            source: cited.source,
+            start_byte: cited.start_byte,
+            end_byte: cited.end_byte,
+            quote: cited.quote,
+        };
+        self.say(Event::Citation(Box::new(event))).await?;
+        Ok(Ok(()))
+    }
+
+    async fn status(&mut self, text: String) -> wasmtime::Result<()> {
+        self.host.crossing(text.len())?;
+        let text = cut(one_line(&text), STATUS_MAX);
+        self.host.output(text.len())?;
+        self.say(Event::Status { text }).await
+    }
+}
+
+impl tools::Host for View<'_> {
+    async fn started(&mut self, name: String, arguments: String) -> wasmtime::Result<u32> {
+        self.host.crossing(name.len() + arguments.len())?;
+        self.host.output(name.len() + arguments.len())?;
+        self.context.calls.push(true);
+        let call = u32::try_from(self.context.calls.len()).unwrap_or(u32::MAX);
+        // Arguments are the model's words: where they are not JSON, they are shown as the text they are.
+        let arguments =
+            serde_json::from_str(&arguments).unwrap_or(serde_json::Value::String(arguments));
+        let name = cut(one_line(&name), NAME_MAX);
+        self.say(Event::ToolCall {
+            call,
+            name,
+            arguments,
+        })
+        .await?;
+        Ok(call)
+    }
+
+    async fn finished(
+        &mut self,
+        call: u32,
+        answer: Result<String, String>,
+    ) -> wasmtime::Result<()> {
+        let (failed, content) = match answer {
+            Ok(content) => (false, content),
+            Err(content) => (true, content),
+        };
+        self.host.crossing(content.len())?;
+        let open = usize::try_from(call)
+            .ok()
+            .and_then(|n| self.context.calls.get_mut(n.checked_sub(1)?));
+        match open {
+            Some(open) if *open => *open = false,
+            _ => {
+                let line = format!("warn tools.finished: there is no open call {call}\n");
+                self.host.log().lines.write(line.as_bytes());
+                return Ok(());
+            }
+        }
+        self.host.output(content.len())?;
+        self.say(Event::ToolResult {
+            call,
+            failed,
+            content: storable(content),
+        })
+        .await
+    }
+}
+
+impl clock::Host for View<'_> {
+    async fn now(&mut self) -> wasmtime::Result<u64> {
+        Ok(self.host.meter().now_ns() / 1_000_000)
+    }
+
+    async fn sleep(&mut self, milliseconds: u64) -> wasmtime::Result<u64> {
+        let wait = Duration::from_millis(milliseconds).min(SLEEP_MAX);
+        let _at = self.host.at("sleep");
+        let record = Arc::clone(&self.context.record);
+        let tasks = self.context.tasks.clone();
+        // The timer runs on the control runtime; a guest thread only waits for its word.
+        let timer = async move {
+            let slept = tasks.spawn(async move { tokio::time::sleep(wait).await });
+            let slept = AbortOnDrop(slept);
+            slept.join().await;
+            Ok::<u64, String>(time::epoch_ms(record.now()))
+        };
+        let request = serde_json::json!({ "milliseconds": milliseconds });
+        let answer = journal::answer(self.journal, "clock.sleep", &request, timer).await?;
+        answer.map_err(wasmtime::Error::msg)
+    }
+}
+
+impl log::Host for View<'_> {
+    async fn line(&mut self, level: log::Level, text: String) -> wasmtime::Result<()> {
+        self.host.crossing(text.len())?;
+        let level = match level {
+            log::Level::Debug => "debug",
+            log::Level::Info => "info",
+            log::Level::Warn => "warn",
+            log::Level::Error => "error",
+        };
+        let line = format!("{level} {}\n", cut(one_line(&text), LINE_MAX));
+        self.host.log().lines.write(line.as_bytes());
+        Ok(())
+    }
+}
+
+/// A task that ends with whoever waits for it.
+struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl AbortOnDrop {
+    async fn join(mut self) {
+        // It is aborted only by being dropped, and then nobody is here.
+        let _ = (&mut self.0).await;
+    }
+}
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// PostgreSQL's text cannot hold NUL; everything else is kept as it was said.
+fn storable(text: String) -> String {
+    if text.contains('\0') {
+        text.replace('\0', "\u{fffd}")
+    } else {
+        text
+    }
+}
+
+/// Control characters could forge lines of a log or a terminal.
+fn one_line(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+fn cut(mut text: String, most: usize) -> String {
+    let mut end = most.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+    text
+}

@@ -1,0 +1,156 @@
+//! What a guest of a run is offered, one line for each interface. Only what is linked here exists for a guest; a
+//! component that imports less is given less.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use moka::future::Cache;
+use wasmtime::component::{Component, Linker};
+
+use super::execute::Work;
+use super::guest;
+use super::journal::RunJournal;
+use crate::agents::{Agents, Digest, Fits};
+use crate::kit::{Error, Result, Tasks};
+use crate::knowledge::{self, Knowledge};
+use crate::models::{self, Models};
+use crate::sandbox::bindings::bulkhead::agent as wit;
+use crate::sandbox::{AgentPre, Host, Sandbox, wasi};
+
+/// Linked versions kept in memory; one more costs reading its artifact from disk.
+const LINKED_MAX: u64 = 512;
+
+/// Everything the store of a run holds.
+pub struct Guest {
+    pub host: Host,
+    journal: RunJournal,
+    models: models::guest::Context,
+    knowledge: knowledge::guest::Context,
+    talk: guest::Context,
+}
+
+impl AsMut<Host> for Guest {
+    fn as_mut(&mut self) -> &mut Host {
+        &mut self.host
+    }
+}
+
+/// The capabilities behind the imports.
+#[derive(Clone, Debug)]
+pub struct Capabilities {
+    pub models: Models,
+    pub knowledge: Knowledge,
+}
+
+impl Capabilities {
+    /// The store's data for one run.
+    pub(super) fn guest(&self, host: Host, work: &Work, tasks: &Tasks) -> Guest {
+        let (org, alias) = (work.row.org, work.resolved.model.clone());
+        Guest {
+            journal: RunJournal::new(
+                Arc::clone(&work.record),
+                Arc::clone(&work.meter),
+                VecDeque::new(),
+            ),
+            models: models::guest::Context {
+                models: self.models.clone(),
+                org,
+                alias,
+                meter: work.tokens.clone(),
+            },
+            knowledge: knowledge::guest::Context::new(self.knowledge.clone(), org),
+            talk: guest::Context::new(Arc::clone(&work.record), tasks.clone()),
+            host,
+        }
+    }
+}
+
+/// The linker, and versions linked with it.
+#[derive(Clone)]
+pub struct Imports {
+    linker: Arc<Linker<Guest>>,
+    linked: Cache<Digest, AgentPre<Guest>>,
+}
+
+impl Imports {
+    pub fn new(sandbox: &Sandbox) -> wasmtime::Result<Self> {
+        let linker = Arc::new(linker(sandbox)?);
+        Ok(Self {
+            linker,
+            linked: Cache::new(LINKED_MAX),
+        })
+    }
+
+    /// Whether a component fits; agents asks at upload.
+    pub fn fits(&self) -> Fits {
+        let linker = Arc::clone(&self.linker);
+        Arc::new(move |component: &Component| {
+            link(&linker, component)
+                .map(drop)
+                .map_err(|error| format!("{error:#}"))
+        })
+    }
+
+    /// A version ready to be instantiated. Concurrent first runs of a version load it once.
+    pub async fn pre(&self, agents: &Agents, digest: Digest) -> Result<AgentPre<Guest>> {
+        if let Some(pre) = self.linked.get(&digest).await {
+            return Ok(pre);
+        }
+        let load = async {
+            let component = agents.load(digest).await?;
+            link(&self.linker, &component).map_err(Error::internal)
+        };
+        self.linked
+            .try_get_with(digest, load)
+            .await
+            .map_err(|error: Arc<Error>| error.code.because(error.detail.clone()).caused_by(error))
+    }
+}
+
+impl std::fmt::Debug for Imports {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Imports")
+    }
+}
+
+fn link(linker: &Linker<Guest>, component: &Component) -> wasmtime::Result<AgentPre<Guest>> {
+    AgentPre::new(linker.instantiate_pre(component)?)
+}
+
+fn linker(sandbox: &Sandbox) -> wasmtime::Result<Linker<Guest>> {
+    let mut linker = Linker::<Guest>::new(sandbox.engine());
+    let l = &mut linker;
+    wasi::add_to_linker(l)?;
+    wit::types::add_to_linker::<Guest, guest::HasView>(l, talk)?;
+    wit::log::add_to_linker::<Guest, guest::HasView>(l, talk)?;
+    wit::clock::add_to_linker::<Guest, guest::HasView>(l, talk)?;
+    wit::output::add_to_linker::<Guest, guest::HasView>(l, talk)?;
+    wit::tools::add_to_linker::<Guest, guest::HasView>(l, talk)?;
+    wit::model::add_to_linker::<Guest, models::guest::HasView>(l, |guest| {
+        guest.host.call();
+        models::guest::View {
+            context: &mut guest.models,
+            host: &mut guest.host,
+            journal: &mut guest.journal,
+        }
+    })?;
+    wit::knowledge::add_to_linker::<Guest, knowledge::guest::HasView>(l, |guest| {
+        guest.host.call();
+        knowledge::guest::View {
+            context: &mut guest.knowledge,
+            host: &mut guest.host,
+            journal: &mut guest.journal,
+        }
+    })?;
+    Ok(linker)
+}
+
+fn talk(guest: &mut Guest) -> guest::View<'_> {
+    guest.host.call();
+    guest::View {
+        context: &mut guest.talk,
+        knowledge: &guest.knowledge,
+        host: &mut guest.host,
+        journal: &mut guest.journal,
+    }
+}

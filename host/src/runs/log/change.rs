@@ -1,0 +1,189 @@
+//! What a run writes, as changes that many runs commit together: its beginning, an event, a step, its end. An end is
+//! state, last event and usage in one transaction; a change under an old term writes nothing.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sqlx::PgConnection;
+
+use super::record::{Key, Step};
+use super::store;
+use super::{Live, Stored};
+use crate::billing::{self, UsageRecord};
+use crate::kit::commit::Apply;
+use crate::kit::{Code, Result};
+use crate::runs::store::NewRow;
+
+pub const FENCED: Code = Code::new("fenced", 409, "The run belongs to another node by now");
+
+/// One write of one run.
+#[derive(Debug)]
+pub enum Change {
+    Begin {
+        live: Arc<Live>,
+        row: Box<NewRow>,
+        started: Stored,
+    },
+    /// It left the queue.
+    Running { key: Key, live: Arc<Live> },
+    Event {
+        key: Key,
+        live: Arc<Live>,
+        event: Stored,
+    },
+    Step {
+        key: Key,
+        live: Arc<Live>,
+        step: Box<Step>,
+    },
+    End {
+        key: Key,
+        live: Arc<Live>,
+        end: Box<End>,
+    },
+}
+
+/// The end of a run.
+#[derive(Debug)]
+pub struct End {
+    pub state: &'static str,
+    pub stop_reason: String,
+    pub output: String,
+    pub fault: Option<String>,
+    pub receipt: String,
+    pub guest_log: Option<String>,
+    pub last: Stored,
+    pub usage: UsageRecord,
+}
+
+impl Change {
+    fn live(&self) -> &Arc<Live> {
+        match self {
+            Self::Begin { live, .. }
+            | Self::Running { live, .. }
+            | Self::Event { live, .. }
+            | Self::Step { live, .. }
+            | Self::End { live, .. } => live,
+        }
+    }
+
+    fn key(&self) -> Option<Key> {
+        match self {
+            Self::Begin { .. } => None,
+            Self::Running { key, .. }
+            | Self::Event { key, .. }
+            | Self::Step { key, .. }
+            | Self::End { key, .. } => Some(*key),
+        }
+    }
+
+    fn events(&self) -> &[Stored] {
+        match self {
+            Self::Begin { started, .. } => std::slice::from_ref(started),
+            Self::Event { event, .. } => std::slice::from_ref(event),
+            Self::End { end, .. } => std::slice::from_ref(&end.last),
+            Self::Running { .. } | Self::Step { .. } => &[],
+        }
+    }
+}
+
+/// How the changes of many runs become one transaction.
+#[derive(Debug)]
+pub struct Writes;
+
+impl Apply for Writes {
+    type Change = Change;
+
+    async fn apply<'a>(
+        &'a self,
+        tx: &'a mut PgConnection,
+        batch: &'a [Change],
+    ) -> Result<Vec<Result<()>>> {
+        let begins: Vec<&NewRow> = batch
+            .iter()
+            .filter_map(|change| match change {
+                Change::Begin { row, .. } => Some(&**row),
+                _ => None,
+            })
+            .collect();
+        if !begins.is_empty() {
+            store::insert_runs(tx, &begins).await?;
+        }
+        let held = hold(tx, batch).await?;
+        let answers: Vec<Result<()>> = batch
+            .iter()
+            .map(|change| may_write(change, &held))
+            .collect();
+        let allowed = || {
+            batch
+                .iter()
+                .zip(&answers)
+                .filter(|(_, answer)| answer.is_ok())
+                .map(|(change, _)| change)
+        };
+
+        let mut steps = Vec::new();
+        let mut events = Vec::new();
+        let mut running = Vec::new();
+        let mut ends: Vec<(Key, &End)> = Vec::new();
+        for change in allowed() {
+            match change {
+                Change::Begin { row, started, .. } => events.push((row.key(), started)),
+                Change::Running { key, .. } => running.push(*key),
+                Change::Event { key, event, .. } => events.push((*key, event)),
+                Change::Step { key, step, .. } => steps.push((*key, &**step)),
+                // A commit whose answer was lost is made again and must change nothing.
+                Change::End { key, .. } if held.get(key) == Some(&true) => {}
+                Change::End { key, end, .. } => {
+                    events.push((*key, &end.last));
+                    ends.push((*key, end));
+                }
+            }
+        }
+        store::mark_running(tx, &running).await?;
+        store::insert_steps(tx, &steps).await?;
+        store::insert_events(tx, &events).await?;
+        if !ends.is_empty() {
+            store::end_runs(tx, &ends).await?;
+            let usage: Vec<UsageRecord> = ends.iter().map(|(_, end)| end.usage.clone()).collect();
+            billing::insert_usage(tx, &usage).await?;
+        }
+        Ok(answers)
+    }
+
+    fn settled(&self, change: &Change, outcome: &Result<()>) {
+        match outcome {
+            Ok(()) => change.live().publish(change.events()),
+            Err(error) => {
+                tracing::error!(run = %change.live().run, %error, cause = error.chain(), "a run's write failed");
+                change.live().mark_broken();
+            }
+        }
+    }
+}
+
+/// Locks the rows of every run in the batch that this term still owns; the value tells whether the run has ended.
+async fn hold(tx: &mut PgConnection, batch: &[Change]) -> Result<HashMap<Key, bool>> {
+    let mut keys: Vec<Key> = batch.iter().filter_map(Change::key).collect();
+    if keys.is_empty() {
+        return Ok(HashMap::new());
+    }
+    keys.sort_unstable_by_key(|key| key.run);
+    keys.dedup();
+    store::hold(tx, &keys).await
+}
+
+fn may_write(change: &Change, held: &HashMap<Key, bool>) -> Result<()> {
+    let Some(key) = change.key() else {
+        return Ok(());
+    };
+    // What follows a lost write would leave a gap; only the end may close the log, and it numbers itself anew.
+    if change.live().is_broken() && !matches!(change, Change::End { .. }) {
+        return Err(FENCED.because("An earlier write of this run failed."));
+    }
+    match held.get(&key) {
+        Some(false) => Ok(()),
+        Some(true) if matches!(change, Change::End { .. }) => Ok(()),
+        _ => Err(FENCED.because("The run was taken over or has ended.")),
+    }
+}

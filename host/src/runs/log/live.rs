@@ -1,0 +1,151 @@
+//! The runs this node is running: how to stop one, and who listens to it. A listener gets events only after their
+//! commit; one that does not keep up is cut off and resumes from the table.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use time::OffsetDateTime;
+use tokio::sync::{mpsc, watch};
+
+use super::Stored;
+use crate::runs::RunId;
+
+/// Events a listener may lag behind before it is cut off.
+const LISTENER_EVENTS: usize = 256;
+
+/// Why a run is stopped from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopCause {
+    Cancelled,
+    Deadline,
+    /// The host is going away.
+    Shutdown,
+}
+
+/// A stop that was asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopping {
+    pub cause: StopCause,
+    pub requested_at: OffsetDateTime,
+}
+
+/// A run of this node.
+#[derive(Debug)]
+pub struct Live {
+    pub run: RunId,
+    stop: watch::Sender<Option<Stopping>>,
+    ended: watch::Sender<bool>,
+    listeners: Mutex<Vec<mpsc::Sender<Stored>>>,
+    /// A write of this run failed for good: nothing may be written after the gap.
+    broken: AtomicBool,
+}
+
+impl Live {
+    pub fn new(run: RunId) -> Arc<Self> {
+        Arc::new(Self {
+            run,
+            stop: watch::Sender::new(None),
+            ended: watch::Sender::new(false),
+            listeners: Mutex::default(),
+            broken: AtomicBool::new(false),
+        })
+    }
+
+    /// Asks the run to stop; the first cause stands.
+    pub fn stop(&self, cause: StopCause, requested_at: OffsetDateTime) {
+        self.stop.send_if_modified(|stop| {
+            let first = stop.is_none();
+            stop.get_or_insert(Stopping {
+                cause,
+                requested_at,
+            });
+            first
+        });
+    }
+
+    /// Resolves when somebody asks the run to stop.
+    pub async fn stopping(&self) -> Stopping {
+        let mut stop = self.stop.subscribe();
+        loop {
+            if let Some(stopping) = *stop.borrow_and_update() {
+                return stopping;
+            }
+            if stop.changed().await.is_err() {
+                // The sender lives in `self`.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Resolves when the run's last event is durable.
+    pub async fn ended(&self) {
+        let mut ended = self.ended.subscribe();
+        // An error means the run is gone, which is an end too.
+        let _ = ended.wait_for(|ended| *ended).await;
+    }
+
+    /// Listens to every event from now on. The channel closes after the last event, or when the listener lags.
+    pub fn listen(&self) -> mpsc::Receiver<Stored> {
+        let (send, receive) = mpsc::channel(LISTENER_EVENTS);
+        if !*self.ended.borrow() {
+            lock(&self.listeners).push(send);
+        }
+        receive
+    }
+
+    pub(super) fn publish(&self, events: &[Stored]) {
+        let last = events.last().is_some_and(Stored::is_last);
+        let mut listeners = lock(&self.listeners);
+        for event in events {
+            listeners.retain(|listener| listener.try_send(event.clone()).is_ok());
+        }
+        if last {
+            listeners.clear();
+            drop(listeners);
+            self.ended.send_replace(true);
+        }
+    }
+
+    pub(super) fn mark_broken(&self) {
+        self.broken.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
+    }
+}
+
+/// Every run of this node that has not ended.
+#[derive(Clone, Debug, Default)]
+pub struct Registry(Arc<Mutex<HashMap<RunId, Arc<Live>>>>);
+
+impl Registry {
+    pub fn insert(&self, live: &Arc<Live>) {
+        lock(&self.0).insert(live.run, Arc::clone(live));
+    }
+
+    pub fn remove(&self, run: RunId) {
+        lock(&self.0).remove(&run);
+    }
+
+    pub fn get(&self, run: RunId) -> Option<Arc<Live>> {
+        lock(&self.0).get(&run).cloned()
+    }
+
+    pub fn all(&self) -> Vec<Arc<Live>> {
+        lock(&self.0).values().cloned().collect()
+    }
+
+    pub fn len(&self) -> usize {
+        lock(&self.0).len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

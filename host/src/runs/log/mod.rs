@@ -1,0 +1,15 @@
+//! A run's log: events, steps and the end, in one order, durable before anybody sees them. Written through the node's
+//! group commit; read live from memory and from the table, which agree to the byte.
+
+pub mod change;
+pub mod event;
+pub mod live;
+pub mod record;
+mod store;
+pub mod stream;
+
+pub use change::{Change, Writes};
+pub use event::{Event, Stored};
+pub use live::{Live, Registry, StopCause, Stopping};
+pub use record::{Record, Step};
+pub(super) use store::{events_after, last_event, output_so_far};

@@ -1,0 +1,237 @@
+//! The statements of the log. Each takes a whole batch; inserts ignore rows that are there, so that a repeated commit
+//! is harmless.
+
+use std::collections::HashMap;
+
+use sqlx::{PgConnection, PgExecutor};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::Stored;
+use super::change::End;
+use super::record::{Key, Step};
+use crate::kit::{OrgId, Result};
+use crate::runs::RunId;
+use crate::runs::store::NewRow;
+
+/// The columns of a batch: one `Vec` for each column of one `unnest`.
+macro_rules! column {
+    ($rows:expr, $row:pat => $value:expr) => {
+        $rows.iter().map(|$row| $value).collect::<Vec<_>>()
+    };
+}
+
+pub(super) async fn insert_runs(tx: &mut PgConnection, rows: &[&NewRow]) -> Result<()> {
+    sqlx::query!(
+        "insert into runs (org_id, id, agent_id, version, channel, state, input, metadata, seed, deadline_at,
+           fuel_max, node_id, term, created_by, created_at)
+         select a, b, c, d, e, f, g::json, h::json, i, j, k, l, 1, m, n
+         from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::integer[], $5::text[], $6::text[], $7::text[],
+           $8::text[], $9::bytea[], $10::timestamptz[], $11::bigint[], $12::uuid[], $13::uuid[], $14::timestamptz[])
+           as t (a, b, c, d, e, f, g, h, i, j, k, l, m, n)
+         on conflict on constraint runs_pkey do nothing",
+        &column!(rows, row => row.org.0),
+        &column!(rows, row => row.run.0),
+        &column!(rows, row => row.agent.0),
+        &column!(rows, row => row.version),
+        &column!(rows, row => row.channel.clone()) as &[Option<String>],
+        &column!(rows, row => row.state.to_owned()),
+        &column!(rows, row => row.input.clone()),
+        &column!(rows, row => row.metadata.clone()) as &[Option<String>],
+        &column!(rows, row => row.seed.to_vec()),
+        &column!(rows, row => row.deadline_at),
+        &column!(rows, row => row.fuel_max),
+        &column!(rows, row => row.node.0),
+        &column!(rows, row => row.created_by.0),
+        &column!(rows, row => row.created_at),
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Locks the runs that are still at their term; tells which of them have ended. Ordered, so that batches do not
+/// deadlock.
+pub(super) async fn hold(tx: &mut PgConnection, keys: &[Key]) -> Result<HashMap<Key, bool>> {
+    let rows = sqlx::query!(
+        r#"select r.org_id as "org: OrgId", r.id as "run: RunId", r.term, (r.ended_at is not null) as "ended!"
+           from runs r join unnest($1::uuid[], $2::uuid[], $3::integer[]) as k (org, run, term)
+             on r.org_id = k.org and r.id = k.run and r.term = k.term
+           order by r.id for no key update of r"#,
+        &column!(keys, key => key.org.0),
+        &column!(keys, key => key.run.0),
+        &column!(keys, key => key.term),
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            (
+                Key {
+                    org: row.org,
+                    run: row.run,
+                    term: row.term,
+                },
+                row.ended,
+            )
+        })
+        .collect())
+}
+
+pub(super) async fn mark_running(tx: &mut PgConnection, keys: &[Key]) -> Result<()> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "update runs set state = 'running' from unnest($1::uuid[], $2::uuid[]) as k (org, run)
+         where org_id = k.org and id = k.run and state = 'queued'",
+        &column!(keys, key => key.org.0),
+        &column!(keys, key => key.run.0),
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn insert_steps(tx: &mut PgConnection, steps: &[(Key, &Step)]) -> Result<()> {
+    if steps.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "insert into run_steps (org_id, run_id, seq, kind, request_digest, request, response, started_at, ended_at,
+           fuel_before, status)
+         select a, b, c, d, e, f::json, g::json, h, i, j, k
+         from unnest($1::uuid[], $2::uuid[], $3::integer[], $4::text[], $5::bytea[], $6::text[], $7::text[],
+           $8::timestamptz[], $9::timestamptz[], $10::bigint[], $11::text[]) as t (a, b, c, d, e, f, g, h, i, j, k)
+         on conflict on constraint run_steps_pkey do nothing",
+        &column!(steps, (key, _) => key.org.0),
+        &column!(steps, (key, _) => key.run.0),
+        &column!(steps, (_, step) => step.seq),
+        &column!(steps, (_, step) => step.kind.to_owned()),
+        &column!(steps, (_, step) => step.request_digest.to_vec()),
+        &column!(steps, (_, step) => step.request.clone()),
+        &column!(steps, (_, step) => step.response.clone()),
+        &column!(steps, (_, step) => step.started_at),
+        &column!(steps, (_, step) => step.ended_at),
+        &column!(steps, (_, step) => step.fuel_before),
+        &column!(steps, (_, step) => if step.ok { "ok" } else { "error" }.to_owned()),
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn insert_events(tx: &mut PgConnection, events: &[(Key, &Stored)]) -> Result<()> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "insert into run_events (org_id, run_id, seq, at, kind, data)
+         select a, b, c, d, e, f::json
+         from unnest($1::uuid[], $2::uuid[], $3::integer[], $4::timestamptz[], $5::text[], $6::text[])
+           as t (a, b, c, d, e, f)
+         on conflict on constraint run_events_pkey do nothing",
+        &column!(events, (key, _) => key.org.0),
+        &column!(events, (key, _) => key.run.0),
+        &column!(events, (_, event) => event.seq),
+        &column!(events, (_, event) => event.at),
+        &column!(events, (_, event) => (*event.kind).to_owned()),
+        &column!(events, (_, event) => (*event.data).to_owned()),
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn end_runs(tx: &mut PgConnection, ends: &[(Key, &End)]) -> Result<()> {
+    sqlx::query!(
+        "update runs set state = t.state, stop_reason = t.stop_reason, output = t.output, fault = t.fault::json,
+           receipt = t.receipt::json, guest_log = t.guest_log::json, ended_at = t.ended_at
+         from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+           $9::timestamptz[])
+           as t (org, run, state, stop_reason, output, fault, receipt, guest_log, ended_at)
+         where org_id = t.org and id = t.run",
+        &column!(ends, (key, _) => key.org.0),
+        &column!(ends, (key, _) => key.run.0),
+        &column!(ends, (_, end) => end.state.to_owned()),
+        &column!(ends, (_, end) => end.stop_reason.clone()),
+        &column!(ends, (_, end) => end.output.clone()),
+        &column!(ends, (_, end) => end.fault.clone()) as &[Option<String>],
+        &column!(ends, (_, end) => end.receipt.clone()),
+        &column!(ends, (_, end) => end.guest_log.clone()) as &[Option<String>],
+        &column!(ends, (_, end) => end.last.at),
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+struct EventRow {
+    seq: i32,
+    at: OffsetDateTime,
+    kind: String,
+    data: String,
+}
+
+/// The events after `seq`, oldest first, at most `limit`.
+pub(in crate::runs) async fn events_after(
+    db: impl PgExecutor<'_>,
+    (org, run): (OrgId, RunId),
+    seq: i32,
+    limit: i64,
+) -> Result<Vec<Stored>> {
+    let rows = sqlx::query_as!(
+        EventRow,
+        r#"select seq, at, kind, data::text as "data!" from run_events
+           where org_id = $1 and run_id = $2 and seq > $3 order by seq limit $4"#,
+        org.0,
+        run.0,
+        seq,
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Stored {
+            seq: row.seq,
+            at: row.at,
+            kind: row.kind.into(),
+            data: row.data.into(),
+        })
+        .collect())
+}
+
+/// The highest seq that is durable; 0 where there is none.
+pub(in crate::runs) async fn last_event(
+    db: impl PgExecutor<'_>,
+    org: OrgId,
+    run: Uuid,
+) -> Result<i32> {
+    let seq = sqlx::query_scalar!(
+        "select max(seq) from run_events where org_id = $1 and run_id = $2",
+        org.0,
+        run,
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(seq.unwrap_or(0))
+}
+
+/// The text a run has shown, from its events.
+pub(in crate::runs) async fn output_so_far(
+    db: impl PgExecutor<'_>,
+    org: OrgId,
+    run: RunId,
+) -> Result<String> {
+    let text = sqlx::query_scalar!(
+        "select string_agg(data ->> 'text', '' order by seq) from run_events
+         where org_id = $1 and run_id = $2 and kind = 'text'",
+        org.0,
+        run.0,
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(text.unwrap_or_default())
+}

@@ -1,0 +1,109 @@
+//! The routes of every room behind one stack of layers, the health of the host, and its OpenAPI description.
+
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use axum::{Json, Router, middleware};
+use serde::Serialize;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{Components, Info, OpenApi, SecurityRequirement};
+use utoipa::{OpenApi as _, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::kit::error::{METHOD, NOT_FOUND};
+use crate::kit::http::{Problem, idempotency, request};
+use crate::kit::{Error, db};
+use crate::{agents, identity, knowledge, models, runs};
+
+#[derive(utoipa::OpenApi)]
+struct Description;
+
+/// Every route of the host, with its description.
+fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(livez))
+        .routes(routes!(readyz))
+        .routes(routes!(openapi_json))
+        .merge(identity::http::router())
+        .merge(agents::http::router())
+        .merge(models::http::router())
+        .merge(knowledge::http::router())
+        .merge(runs::http::router())
+}
+
+/// The description at `/openapi.json`.
+pub fn openapi() -> OpenApi {
+    let mut openapi = routes().split_for_parts().1;
+    openapi.info = Info::new("Bulkhead", env!("CARGO_PKG_VERSION"));
+    openapi.info.description = Some("Runs AI agents that nobody has to trust.".to_owned());
+    let components = openapi.components.get_or_insert_with(Components::new);
+    components.add_security_scheme(
+        "key",
+        SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)),
+    );
+    openapi.security = Some(vec![SecurityRequirement::new("key", Vec::<String>::new())]);
+    openapi
+}
+
+/// The service. Layers from the outside in: the request's id, panics, the body's limit, idempotency.
+pub fn router(app: App) -> Router {
+    routes()
+        .split_for_parts()
+        .0
+        .fallback(|| async {
+            NOT_FOUND.because("There is no such route; /openapi.json lists them.")
+        })
+        .method_not_allowed_fallback(|| async {
+            METHOD
+                .because("This route does not take this method; /openapi.json lists what it takes.")
+        })
+        .layer(middleware::from_fn_with_state(
+            app.idempotency.clone(),
+            idempotency::remember,
+        ))
+        .layer(DefaultBodyLimit::max(app.config.body_bytes))
+        .layer(CatchPanicLayer::custom(request::panicked))
+        .layer(middleware::from_fn_with_state(
+            app.ids.clone(),
+            request::identify,
+        ))
+        .with_state(app)
+}
+
+#[derive(Serialize, ToSchema)]
+struct Health {
+    status: &'static str,
+}
+
+/// Whether the process answers
+#[utoipa::path(get, path = "/livez", tag = "health", security(()), responses((status = 200, body = Health)))]
+async fn livez() -> Json<Health> {
+    Json(Health { status: "alive" })
+}
+
+/// Whether the host takes work
+#[utoipa::path(get, path = "/readyz", tag = "health", security(()),
+    responses((status = 200, body = Health), (status = 503, body = Problem)))]
+async fn readyz(State(app): State<App>) -> Response {
+    if *app.draining.borrow() {
+        return Error::unavailable("The host is draining.").into_response();
+    }
+    match db::is_migrated(&app.db).await {
+        Ok(true) => (StatusCode::OK, Json(Health { status: "ready" })).into_response(),
+        Ok(false) => {
+            Error::unavailable("The database lacks migrations of this host.").into_response()
+        }
+        Err(error) => Error::unavailable("The database does not answer.")
+            .caused_by(error)
+            .into_response(),
+    }
+}
+
+/// This description
+#[utoipa::path(get, path = "/openapi.json", tag = "health", security(()), responses((status = 200, body = Object)))]
+async fn openapi_json() -> Json<OpenApi> {
+    Json(openapi())
+}

@@ -1,0 +1,25 @@
+//! What time does: the recurring work of every room.
+
+use std::time::Duration;
+
+use crate::app::App;
+use crate::kit::http::store::forget_expired;
+use crate::kit::jobs::Job;
+
+const KEYS_KEPT: time::Duration = time::Duration::hours(24);
+
+/// Every job of the host. A host runs them on their periods, a test when it says so.
+pub fn jobs(app: &App) -> Vec<Job> {
+    let (db, clock) = (app.db.clone(), app.clock.clone());
+    let mut jobs = app.runs.jobs();
+    jobs.extend(app.knowledge.jobs());
+    jobs.push(Job::new(
+        "idempotency.forget",
+        Duration::from_secs(600),
+        move || {
+            let (db, clock) = (db.clone(), clock.clone());
+            async move { forget_expired(&db, clock.now() - KEYS_KEPT).await.map(drop) }
+        },
+    ));
+    jobs
+}
