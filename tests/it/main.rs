@@ -3,6 +3,7 @@
 mod baseline;
 mod billing;
 mod database;
+mod docs;
 mod guests;
 mod knowledge;
 mod models;
