@@ -11,7 +11,6 @@ use crate::agents::{self, Agents};
 use crate::config::Config;
 use crate::identity::Identity;
 use crate::kit::egress::Egress;
-use crate::kit::http::Cursors;
 use crate::kit::http::idempotency::{Admit, Idempotency};
 use crate::kit::secret::Seal;
 use crate::kit::{Base, Clock, Error, Ids, Random, Result, Tasks, db};
@@ -54,7 +53,7 @@ pub struct Parts {
 impl App {
     /// Makes every room. The database must be migrated.
     pub async fn build(config: Config, parts: Parts) -> Result<Self> {
-        let base = base(&parts).await?;
+        let base = Base::new(parts.db, parts.clock, parts.random.clone()).await?;
         let artifact_key = db::shared_key(&base.db, "artifacts", &parts.random).await?;
         let sandbox = Sandbox::new(config.sandbox.clone()).map_err(Error::internal)?;
         let scheduler = Scheduler::start(
@@ -109,17 +108,6 @@ impl App {
             draining: watch::Sender::new(false),
         })
     }
-}
-
-async fn base(parts: &Parts) -> Result<Base> {
-    let cursors = Cursors::new(&db::shared_key(&parts.db, "cursors", &parts.random).await?);
-    Ok(Base {
-        db: parts.db.clone(),
-        clock: parts.clock.clone(),
-        ids: Ids::new(parts.clock.clone(), parts.random.clone()),
-        cursors,
-        tasks: Tasks::current(),
-    })
 }
 
 /// Indexes stand in the data folder where nothing else is said.
