@@ -158,21 +158,29 @@ async fn a_kept_answer_is_shown_to_its_caller_only() {
     host.stop().await;
 }
 
+/// Waits until the one run of this host is a fact.
+async fn at_work(host: &TestHost, client: &Client) {
+    eventually("the first is at work", async || {
+        let Some(live) = host.host().app.runs.registry().all().pop() else {
+            return false;
+        };
+        client.show("sleep", &live.run.to_string()).await["state"] == "running"
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeat_in_flight_is_told_to_wait() {
     let host = TestHost::start().await;
     host.deploy("acme", "sleep", &guests::SLEEP).await;
     let client = host.client("acme").await;
-    let (path, body) = ("/agents/sleep/runs?wait=60", json!({ "input": "60000" }));
+    let (path, body) = ("/agents/sleep/runs?wait=30", json!({ "input": "60000" }));
     let first = {
         let (client, body) = (client.clone(), body.clone());
         async move { post(&client, path, "k", &body).await }
     };
     let meanwhile = async {
-        eventually("the first is at work", async || {
-            !host.host().app.runs.registry().is_empty()
-        })
-        .await;
+        at_work(&host, &client).await;
         let second = post(&client, path, "k", &body).await;
         assert_eq!(second.refusal(), (409, "idempotency_in_flight".to_owned()));
         host.host().app.runs.registry().all()[0].run.to_string()
@@ -217,14 +225,11 @@ async fn a_client_that_went_away_finds_its_answer() {
     let host = TestHost::start().await;
     host.deploy("acme", "sleep", &guests::SLEEP).await;
     let client = host.client("acme").await;
-    let (path, body) = ("/agents/sleep/runs?wait=60", json!({ "input": "60000" }));
+    let (path, body) = ("/agents/sleep/runs?wait=30", json!({ "input": "60000" }));
     {
         let first = post(&client, path, "k", &body);
         let gone = async {
-            eventually("the first is at work", async || {
-                !host.host().app.runs.registry().is_empty()
-            })
-            .await;
+            at_work(&host, &client).await;
         };
         tokio::select! {
             answer = first => panic!("it answered: {}", answer.text),
