@@ -2,6 +2,7 @@
 
 mod baseline;
 mod billing;
+mod cli;
 mod database;
 mod docs;
 mod events;

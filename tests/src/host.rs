@@ -180,7 +180,10 @@ impl TestHost {
             .unwrap_or_else(|error| panic!("the host stops badly: {error:?}"));
         assert!(live.is_empty(), "runs were left alive");
         assert_eq!(scheduler.alive(), 0, "guests were left in their slots");
-        //check_invariants(&db).await;
+        let violations = bulkhead::invariants::check(&db)
+            .await
+            .unwrap_or_else(|error| panic!("the invariants cannot be checked: {error:?}"));
+        assert!(violations.is_empty(), "violated: {violations:#?}");
         db.close().await;
         logs::assert_no_unexpected_errors();
     }

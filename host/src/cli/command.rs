@@ -8,6 +8,7 @@ use super::{cancel, deploy, dev, doctor, keys, knowledge, migrate, run, runs, se
 #[derive(Debug, Parser)]
 #[command(
     name = "bulkhead",
+    bin_name = "bulkhead",
     version,
     about = "Runs AI agents that nobody has to trust."
 )]

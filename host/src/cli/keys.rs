@@ -47,7 +47,8 @@ enum Verb {
     /// Revoke a key
     Revoke {
         /// The key's id, not its secret.
-        key: String,
+        #[arg(value_name = "KEY_ID")]
+        id: String,
         #[command(flatten)]
         target: Target,
     },
@@ -95,8 +96,8 @@ pub(super) async fn run(args: Args, out: Output) -> Result<(), Failure> {
             ];
             list(&target.client()?.get(&["keys"], &query).await?, out)
         }
-        Verb::Revoke { key, target } => {
-            let key = target.client()?.delete(&["keys", &key]).await?;
+        Verb::Revoke { id, target } => {
+            let key = target.client()?.delete(&["keys", &id]).await?;
             if out.is_json() {
                 return out.json(&key);
             }

@@ -41,23 +41,24 @@ impl Target {
         let named = |value: &Option<String>| value.clone().filter(|text| !text.is_empty());
         let running = Running::read(&self.data)?;
         let missing = |what: &str| {
-            let beside = format!("no `bulkhead dev` runs on {}", self.data.display());
+            let data = self.data.display();
             Failure::usage(format!(
-                "{what} is not known: {beside}, and neither flag nor environment names it"
+                "{what} is not known and no `bulkhead dev` runs on {data}: start one, or set BULKHEAD_URL, \
+                 BULKHEAD_ORG and BULKHEAD_API_KEY"
             ))
         };
         let url = match (named(&self.url), &running) {
             (Some(url), _) => url,
             (None, Some(running)) => running.url.clone(),
-            (None, None) => return Err(missing("the host (--url, BULKHEAD_URL)")),
+            (None, None) => return Err(missing("the host")),
         };
         let running = running
             .filter(|running| running.url.trim_end_matches('/') == url.trim_end_matches('/'));
         let org = named(&self.org).or_else(|| running.as_ref().map(|running| running.org.clone()));
-        let org = org.ok_or_else(|| missing("the organization (--org, BULKHEAD_ORG)"))?;
+        let org = org.ok_or_else(|| missing("the organization"))?;
         let key = self.key.clone().filter(|key| !key.expose().is_empty());
         let key = key.or_else(|| running.map(|running| Secret::new(running.api_key)));
-        let key = key.ok_or_else(|| missing("the API key (BULKHEAD_API_KEY, --key)"))?;
+        let key = key.ok_or_else(|| missing("the API key"))?;
         Ok(Client {
             http: Egress::new()?.client().clone(),
             base: base(&url, &org)?,

@@ -78,7 +78,9 @@ impl Failure {
         let mut error = json!({ "code": self.code, "detail": self.detail });
         if let Some(problem) = &self.problem {
             error["request_id"] = json!(problem.request_id);
-            error["errors"] = json!(problem.errors);
+            if !problem.errors.is_empty() {
+                error["errors"] = json!(problem.errors);
+            }
         }
         json!({ "error": error })
     }
@@ -156,12 +158,10 @@ pub(in crate::cli) fn usage(error: &clap::Error) -> ExitCode {
         // Nobody reads: nothing to do about it.
         let _ = error.print();
     } else {
+        // Everything before the usage, which is for people.
         let text = error.render().to_string();
-        let line = text
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .trim_start_matches("error: ");
+        let said = text.split("\n\nUsage:").next().unwrap_or_default();
+        let line = plain::line(said.trim_start_matches("error: "));
         let _ = writeln!(
             std::io::stderr(),
             "{}",
@@ -169,4 +169,39 @@ pub(in crate::cli) fn usage(error: &clap::Error) -> ExitCode {
         );
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Failure;
+    use crate::kit::Error;
+    use crate::kit::http::Problem;
+    use crate::postgres;
+
+    #[test]
+    fn a_missing_postgresql_is_one_line_that_says_what_to_install() {
+        let missing = postgres::Error::NotFound {
+            skipped: String::new(),
+        };
+        let failure = Failure::from(missing);
+        let sentence = failure.sentence();
+        assert_eq!(failure.code, "postgres_not_found");
+        assert!(sentence.contains("apt install postgresql"), "{sentence}");
+        assert!(sentence.contains("DATABASE_URL"), "{sentence}");
+        assert_eq!(sentence.lines().count(), 1);
+    }
+
+    #[test]
+    fn a_problem_is_told_with_its_fields_code_and_request() {
+        let refused = Error::unprocessable("No.").field("/input", "say\nsomething\u{1b}[2J");
+        let mut problem = Problem::from(&refused);
+        problem.request_id = Some("r1".to_owned());
+        let failure = Failure::from(problem);
+        let expected = "No. /input: say something�[2J. [unprocessable, request r1]";
+        assert_eq!(failure.sentence(), expected);
+        assert_eq!(
+            failure.document()["error"]["errors"][0]["pointer"],
+            "/input"
+        );
+    }
 }

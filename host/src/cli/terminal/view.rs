@@ -42,8 +42,8 @@ pub(in crate::cli) fn bytes(bytes: i64) -> String {
 pub(in crate::cli) fn count(count: i64) -> String {
     match count {
         0..10_000 => count.to_string(),
-        10_000..10_000_000 => format!("{:.1}k", count as f64 / 1e3),
-        10_000_000..10_000_000_000 => format!("{:.1}M", count as f64 / 1e6),
+        10_000..1_000_000 => format!("{:.1}k", count as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1}M", count as f64 / 1e6),
         _ => format!("{:.1}G", count as f64 / 1e9),
     }
 }

@@ -1,0 +1,326 @@
+//! The client's verbs against a host of the harness: what they print, Ctrl-C on a run, a broken connection, a text that
+//! would drive a terminal.
+
+use std::process::Stdio;
+
+use bulkhead_tests::folder::Folder;
+use bulkhead_tests::{Client, TestHost};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::Command;
+
+use super::program::{Ended, command, ended, send};
+use crate::guests::{CHATTER, ECHO, SPIN};
+
+/// The program as this client.
+fn as_client(client: &Client, url: &str, words: &[&str]) -> Command {
+    let mut command = command(words);
+    command
+        .env("BULKHEAD_URL", url)
+        .env("BULKHEAD_ORG", &client.org);
+    command.env("BULKHEAD_API_KEY", &client.key);
+    command
+}
+
+async fn document(host: &TestHost, client: &Client, words: &[&str]) -> Value {
+    let words = [words, &["--output", "json"]].concat();
+    let done = ended(as_client(client, &host.url(), &words)).await;
+    assert_eq!(done.status, 0, "{words:?}: {done:?}");
+    done.document()
+}
+
+fn lines(done: &Ended) -> Vec<Value> {
+    done.stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn agents_are_deployed_and_rolled_back() {
+    let host = TestHost::start().await;
+    let client = host.client("acme").await;
+    let folder = Folder::new();
+    let wasm = folder.join("agent.wasm");
+    let file = wasm.to_str().unwrap();
+
+    std::fs::write(&wasm, ECHO.bytes()).unwrap();
+    let first = document(&host, &client, &["deploy", "agent", file]).await;
+    assert_eq!(
+        (&first["number"], &first["created"], &first["stable"]),
+        (&1.into(), &true.into(), &true.into())
+    );
+    let again = document(&host, &client, &["deploy", "agent", file]).await;
+    assert_eq!(
+        (&again["number"], &again["created"]),
+        (&1.into(), &false.into())
+    );
+    std::fs::write(&wasm, SPIN.bytes()).unwrap();
+    document(&host, &client, &["deploy", "agent", file]).await;
+    let rolled_back = document(&host, &client, &["versions", "stable", "agent", "1"]).await;
+    assert_eq!(rolled_back["stable"], 1);
+    let versions = document(&host, &client, &["versions", "ls", "agent"]).await;
+    assert_eq!(versions["data"].as_array().unwrap().len(), 2);
+    let shown = document(&host, &client, &["versions", "show", "agent", "2"]).await;
+    assert_eq!(shown["number"], 2);
+
+    std::fs::write(&wasm, b"not a component").unwrap();
+    let refused = ended(as_client(&client, &host.url(), &["deploy", "agent", file])).await;
+    let line = refused.refusal(1);
+    assert!(line.contains("[component_refused, request "), "{line}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_cannot_drive_the_terminal() {
+    let host = TestHost::start().await;
+    let client = host.client("acme").await;
+    host.deploy("acme", "echo", &ECHO).await;
+    let hostile = "red \x1b[31m title \x1b]0;owned\x07 back\r over \u{202e}txt\u{9b}2J\nnext";
+    let said = ended(as_client(&client, &host.url(), &["run", "echo", hostile])).await;
+    assert_eq!(said.status, 0, "{said:?}");
+    assert!(
+        said.stdout.contains("red ") && said.stdout.contains("\nnext"),
+        "{said:?}"
+    );
+    let drives = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+    assert!(
+        !said.stdout.contains(drives) && !said.stderr.contains(drives),
+        "{said:?}"
+    );
+
+    let events = ended(as_client(
+        &client,
+        &host.url(),
+        &["run", "echo", hostile, "--output", "json"],
+    ))
+    .await;
+    assert!(!events.stdout.contains(drives), "{events:?}");
+    let text: String = lines(&events)
+        .iter()
+        .filter_map(|event| event["data"]["text"].as_str())
+        .collect();
+    assert_eq!(text, hostile, "for programs the value is the same");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_cancels_and_prints_the_receipt() {
+    let host = TestHost::start().await;
+    let client = host.client("acme").await;
+    host.deploy("acme", "spin", &SPIN).await;
+    for json in [true, false] {
+        let words: &[&str] = if json {
+            &["run", "spin", "go", "--output", "json"]
+        } else {
+            &["run", "spin", "go"]
+        };
+        let mut command = as_client(&client, &host.url(), words);
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        let (mut rest, mut notes) = (String::new(), String::new());
+        // The first word of the run, wherever it goes.
+        if json {
+            stdout.read_line(&mut line).await.unwrap();
+        } else {
+            stderr.read_line(&mut line).await.unwrap();
+        }
+        assert!(line.contains("run_"), "{line}");
+        send(child.id().unwrap(), Signal::SIGINT);
+        stdout.read_to_string(&mut rest).await.unwrap();
+        stderr.read_to_string(&mut notes).await.unwrap();
+        assert_eq!(
+            child.wait().await.unwrap().code(),
+            Some(130),
+            "{rest} {notes}"
+        );
+        if json {
+            let done: Value = serde_json::from_str(rest.lines().last().unwrap()).unwrap();
+            assert_eq!(
+                (&done["kind"], &done["data"]["state"]),
+                (&"done".into(), &"cancelled".into())
+            );
+            assert_eq!(done["data"]["receipt"]["where"], "guest");
+        } else {
+            assert!(
+                notes.contains("cancelled (cancelled)") && notes.contains("where: guest"),
+                "{notes}"
+            );
+        }
+    }
+    let runs = document(
+        &host,
+        &client,
+        &["runs", "ls", "spin", "--state", "cancelled"],
+    )
+    .await;
+    let run = runs["data"][0]["id"].as_str().unwrap().to_owned();
+    let repeated = document(&host, &client, &["cancel", "spin", &run]).await;
+    assert_eq!(repeated["state"], "cancelled");
+    let events = document(&host, &client, &["runs", "show", "spin", &run, "--events"]).await;
+    assert_eq!(events["data"].as_array().unwrap().len(), 2);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_fails_has_its_own_exit_code() {
+    let host = TestHost::start().await;
+    let client = host.client("acme").await;
+    host.deploy("acme", "spin", &SPIN).await;
+    let words = [
+        "run",
+        "spin",
+        "go",
+        "--max-fuel",
+        "1000000",
+        "--output",
+        "json",
+    ];
+    let failed = ended(as_client(&client, &host.url(), &words)).await;
+    let error: Value = serde_json::from_str(&failed.stderr).unwrap();
+    assert_eq!(
+        (failed.status, &error["error"]["code"]),
+        (1, &"fuel".into()),
+        "{failed:?}"
+    );
+    let empty = ended(as_client(&client, &host.url(), &["run", "spin", ""])).await;
+    assert!(empty.refusal(1).contains("/input"), "{empty:?}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_connection_is_taken_up_where_it_broke() {
+    let host = TestHost::start().await;
+    let client = host.client("acme").await;
+    host.deploy("acme", "chatter", &CHATTER).await;
+    let upstream = host.host().address;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let proxy = tokio::spawn(async move {
+        // Each connection may bring so many bytes of the answer, then it breaks.
+        for bytes in [700, 1_500, 2_500, u64::MAX] {
+            let (near, _) = listener.accept().await.unwrap();
+            relay(near, TcpStream::connect(upstream).await.unwrap(), bytes).await;
+        }
+    });
+    let words = ["run", "chatter", "40 200", "--output", "json"];
+    let done = ended(as_client(&client, &url, &words)).await;
+    assert_eq!(done.status, 0, "{done:?}");
+    let events = lines(&done);
+    let seqs: Vec<_> = events
+        .iter()
+        .map(|event| event["seq"].as_u64().unwrap())
+        .collect();
+    assert_eq!(
+        seqs,
+        (1..=events.len() as u64).collect::<Vec<_>>(),
+        "no gap, nothing twice"
+    );
+    let text: String = events
+        .iter()
+        .filter_map(|event| event["data"]["text"].as_str())
+        .collect();
+    assert_eq!(text.len(), 40 * 200);
+    proxy.await.unwrap();
+    host.stop().await;
+}
+
+/// Passes everything up, and so many bytes down.
+async fn relay(near: TcpStream, far: TcpStream, bytes: u64) {
+    let (mut near_in, mut near_out) = near.into_split();
+    let (far_in, mut far_out) = far.into_split();
+    let up = tokio::io::copy(&mut near_in, &mut far_out);
+    let mut far_in = far_in.take(bytes);
+    tokio::select! {
+        _ = up => {}
+        _ = tokio::io::copy(&mut far_in, &mut near_out) => {}
+    }
+    let _ = near_out.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn knowledge_is_added_searched_and_removed() {
+    let host = TestHost::start().await;
+    let client = host.client("acme").await;
+    let folder = Folder::new();
+    std::fs::write(
+        folder.join("tea.md"),
+        "# Tea\n\nSteep green tea for two minutes.\n",
+    )
+    .unwrap();
+    std::fs::write(
+        folder.join("bread.md"),
+        "# Bread\n\nBake bread for forty minutes.\n",
+    )
+    .unwrap();
+    let from = folder.to_str().unwrap();
+    let add = ["knowledge", "add", from, "--tag", "kitchen"];
+    let added = document(&host, &client, &add).await;
+    assert_eq!(
+        (&added["added"], &added["unchanged"]),
+        (&2.into(), &0.into())
+    );
+    let again = document(&host, &client, &add).await;
+    assert_eq!(
+        (&again["added"], &again["unchanged"]),
+        (&0.into(), &2.into())
+    );
+    let hits = document(
+        &host,
+        &client,
+        &["knowledge", "search", "how long does tea steep?"],
+    )
+    .await;
+    assert_eq!(hits["data"][0]["source"], "tea.md");
+    let entry = hits["data"][0]["entry"].as_str().unwrap().to_owned();
+    document(&host, &client, &["knowledge", "rm", &entry]).await;
+    let left = document(&host, &client, &["knowledge", "ls", "--tag", "kitchen"]).await;
+    assert_eq!(left["data"].as_array().unwrap().len(), 1);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_made_listed_and_revoked() {
+    let host = TestHost::start().await;
+    let client = host.client("acme").await;
+    let made = document(&host, &client, &["keys", "create", "ci", "--scope", "read"]).await;
+    let (id, secret) = (
+        made["id"].as_str().unwrap(),
+        made["secret"].as_str().unwrap(),
+    );
+    let listed = document(&host, &client, &["keys", "ls"]).await.to_string();
+    assert!(listed.contains(id) && !listed.contains(secret));
+    document(&host, &client, &["keys", "revoke", id]).await;
+    let revoked = ended(as_client(
+        &client.with_key(secret),
+        &host.url(),
+        &["keys", "ls"],
+    ))
+    .await;
+    let line = revoked.refusal(1);
+    assert!(
+        line.contains("[revoked_key") && !line.contains(secret),
+        "{line}"
+    );
+
+    // The operator, who holds the database.
+    let mut operator = command(&["keys", "create", "--new-org", "other", "--output", "json"]);
+    operator.env("DATABASE_URL", host.database_url());
+    let made = ended(operator).await.document();
+    assert_eq!(
+        (&made["org"], &made["scopes"][0]),
+        (&"other".into(), &"admin".into())
+    );
+    let mut again = command(&["keys", "create", "--new-org", "other"]);
+    again.env("DATABASE_URL", host.database_url());
+    assert!(ended(again).await.refusal(1).contains("exists already"));
+    host.stop().await;
+}
