@@ -31,6 +31,8 @@ pub struct Meter {
     host_calls: AtomicU64,
     /// The frozen clock, in nanoseconds since the epoch.
     now: AtomicU64,
+    /// Bytes that WASI carried since the last call was counted.
+    carried: AtomicU64,
     place: Mutex<Place>,
 }
 
@@ -41,6 +43,7 @@ impl Meter {
             memory_peak: AtomicU64::new(0),
             host_calls: AtomicU64::new(0),
             now: AtomicU64::new(0),
+            carried: AtomicU64::new(0),
             place: Mutex::new(IN_GUEST),
         };
         meter.advance_to(now);
@@ -78,8 +81,18 @@ impl Meter {
         self.memory_peak.fetch_max(total, Ordering::Relaxed);
     }
 
-    pub(super) fn set_fuel(&self, used: u64) {
+    /// States what was used so far: the store of a guest does, and whoever gives the scheduler another future.
+    pub fn set_fuel(&self, used: u64) {
         self.fuel.store(used, Ordering::Relaxed);
+    }
+
+    /// Notes bytes that a WASI call carries; they count when the call returns.
+    pub(super) fn carry(&self, bytes: usize) {
+        self.carried.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn take_carried(&self) -> u64 {
+        self.carried.swap(0, Ordering::Relaxed)
     }
 
     fn enter(&self, place: Place) {
@@ -147,7 +160,7 @@ impl Host {
     }
 
     /// Counts one call into the host. Called by the linker's getters, so that no call can forget it; the refusal
-    /// takes effect when the call returns.
+    /// takes effect where the call states what it carries, before it does anything, or else when it returns.
     pub fn call(&mut self) {
         let calls = self.meter.host_calls.fetch_add(1, Ordering::Relaxed) + 1;
         self.limiter.pending_fuel += FUEL_PER_CALL;
@@ -158,6 +171,9 @@ impl Host {
 
     /// Counts bytes that a call carries between guest and host, either way.
     pub fn crossing(&mut self, bytes: usize) -> wasmtime::Result<()> {
+        if let Some(limit) = self.refused {
+            return Err(limit.into());
+        }
         let bytes = bytes as u64;
         self.crossed = self.crossed.saturating_add(bytes);
         self.limiter.pending_fuel += bytes / BYTES_PER_FUEL;

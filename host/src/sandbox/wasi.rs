@@ -105,7 +105,7 @@ pub(super) fn context(limits: &Limits, meter: &Arc<Meter>, seed: [u8; 32], log: 
     seeder.fill_bytes(&mut insecure_seed);
     WasiCtxBuilder::new()
         .allow_blocking_current_thread(false)
-        .secure_random(seeder)
+        .secure_random(Counted(seeder, Arc::clone(meter)))
         .insecure_random_seed(u128::from_le_bytes(insecure_seed))
         .max_random_size(limits.random_bytes_per_call)
         .wall_clock(Frozen(Arc::clone(meter)))
@@ -113,6 +113,28 @@ pub(super) fn context(limits: &Limits, meter: &Arc<Meter>, seed: [u8; 32], log: 
         .stdout(log.stdout.clone())
         .stderr(log.stderr.clone())
         .build()
+}
+
+/// The run's randomness, which counts as bytes that cross.
+struct Counted(ChaCha20Rng, Arc<Meter>);
+
+impl TryRng for Counted {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        self.1.carry(1);
+        self.0.try_next_u32()
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        self.1.carry(8);
+        self.0.try_next_u64()
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        self.1.carry(bytes.len());
+        self.0.try_fill_bytes(bytes)
+    }
 }
 
 /// Both clocks: the time of the last recorded answer.
