@@ -38,6 +38,11 @@ pub fn template(name: &str) -> Vec<u8> {
     )
 }
 
+/// The repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
 fn read(path: &Path) -> Vec<u8> {
     std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
@@ -49,7 +54,7 @@ fn built() {
 
 #[expect(clippy::disallowed_methods, reason = "cargo names itself to its tests")]
 fn build() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = root();
     let cargo = std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from);
     let target = guest_target();
     let build = |packages: &[&str]| {

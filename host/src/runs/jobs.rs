@@ -9,7 +9,7 @@ use super::log::event::Done;
 use super::log::record::Key;
 use super::log::{Change, Event, Live, StopCause, last_event, output_so_far};
 use super::view::{Receipt, Usage};
-use super::{Runs, store};
+use super::{RunId, Runs, store};
 use crate::kit::Result;
 use crate::kit::jobs::Job;
 use crate::models::guest::recorded_tokens;
@@ -62,9 +62,11 @@ impl Runs {
     pub async fn recover(&self) -> Result<()> {
         let dead_after = i64::try_from(self.inner.config.dead_after_ms).unwrap_or(i64::MAX);
         loop {
+            let lost = self.lost().await?;
             let mut tx = self.inner.db.begin().await?;
             let orphans =
-                store::claim_orphans(&mut tx, self.inner.node, dead_after, CLAIM_MAX).await?;
+                store::claim_orphans(&mut tx, (self.inner.node, &lost), dead_after, CLAIM_MAX)
+                    .await?;
             tx.commit().await?;
             for orphan in &orphans {
                 self.end_orphan(orphan).await?;
@@ -73,6 +75,14 @@ impl Runs {
                 return Ok(());
             }
         }
+    }
+
+    /// Runs this node owns and does not run: their end could not be written. Asked for in this order: a run is in
+    /// the registry before its row is in the table, and leaves it after its end is.
+    async fn lost(&self) -> Result<Vec<RunId>> {
+        let mut open = store::open_of(&self.inner.db, self.inner.node).await?;
+        open.retain(|run| self.inner.live.get(*run).is_none());
+        Ok(open)
     }
 
     async fn end_orphan(&self, orphan: &store::Orphan) -> Result<()> {

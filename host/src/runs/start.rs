@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -214,26 +214,45 @@ impl Runs {
             (self.inner.writer.clone(), self.inner.clock.clone()),
         );
         let work = Work::new(row.clone(), resolved, messages, record);
-        self.inner.live.insert(&live);
         let begin = Change::Begin {
             live: Arc::clone(&live),
             row: Box::new(row),
             started,
         };
+        self.inner.live.insert(&live);
+        // A task of its own: a client that goes away now must not leave a run that nobody executes.
+        let (tell, told) = oneshot::channel();
+        let runs = self.clone();
+        self.inner
+            .tasks
+            .spawn(async move { runs.begin(begin, work, admitted, tell).await });
+        told.await
+            .map_err(|_| Error::unavailable("The host is stopping."))??;
+        Ok(Started { run, live, events })
+    }
+
+    /// Makes the run durable, says so, and executes it.
+    async fn begin(
+        &self,
+        begin: Change,
+        work: Work,
+        admitted: Admitted,
+        tell: oneshot::Sender<Result<()>>,
+    ) {
+        let run = work.row.run;
         let durable = match self.inner.writer.push(run.0.as_u128(), begin).await {
             Ok(durable) => durable.wait().await,
             Err(error) => Err(error),
         };
-        if let Err(error) = durable {
+        let begun = durable.is_ok();
+        // A client that is gone hears nothing; its run goes on.
+        let _ = tell.send(durable);
+        if !begun {
             self.inner.live.remove(run);
-            return Err(error);
+            return;
         }
         metrics::counter!("bulkhead_runs_started_total").increment(1);
-        let runs = self.clone();
-        self.inner
-            .tasks
-            .spawn(async move { runs.execute(work, admitted).await });
-        Ok(Started { run, live, events })
+        self.execute(work, admitted).await;
     }
 
     fn row(

@@ -320,6 +320,17 @@ pub(super) async fn leave(db: &PgPool, node: NodeId) -> Result<()> {
     Ok(())
 }
 
+/// Runs this node owns that have not ended.
+pub(super) async fn open_of(db: &PgPool, node: NodeId) -> Result<Vec<RunId>> {
+    let runs = sqlx::query_scalar!(
+        r#"select id as "id: RunId" from runs where node_id = $1 and ended_at is null"#,
+        node.0,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(runs)
+}
+
 /// A run whose host is gone.
 pub(super) struct Orphan {
     pub(super) row: NewRow,
@@ -328,27 +339,30 @@ pub(super) struct Orphan {
 }
 
 /// Takes over runs of dead nodes: the term grows, so that a node that was only slow writes nothing more. Rows that
-/// another node is taking are skipped.
+/// another node is taking are skipped. `lost` are runs of this node that it does not run.
 pub(super) async fn claim_orphans(
     tx: &mut PgConnection,
-    node: NodeId,
+    (node, lost): (NodeId, &[RunId]),
     dead_after_ms: i64,
     limit: i64,
 ) -> Result<Vec<Orphan>> {
+    let lost: Vec<_> = lost.iter().map(|run| run.0).collect();
     let rows = sqlx::query!(
         r#"update runs r set node_id = $1, term = r.term + 1
            from (
              select r.org_id, r.id from runs r left join nodes n on n.id = r.node_id
-             where r.ended_at is null and r.node_id <> $1
-               and (n.id is null or n.stopped_at is not null
-                 or n.heartbeat_at < clock_timestamp() - make_interval(secs => $2::bigint / 1000.0))
+             where r.ended_at is null
+               and ((r.node_id = $1 and r.id = any($4))
+                 or (r.node_id <> $1 and (n.id is null or n.stopped_at is not null
+                   or n.heartbeat_at < clock_timestamp() - make_interval(secs => $2::bigint / 1000.0))))
              order by r.id limit $3 for no key update of r skip locked) o
            where r.org_id = o.org_id and r.id = o.id
            returning r.org_id as "org: OrgId", r.id as "run: RunId", r.agent_id as "agent: AgentId", r.version,
              r.deadline_at, r.fuel_max, r.created_by, r.created_at, r.term, r.cancel_requested_at"#,
         node.0,
-        dead_after_ms as f64,
+        dead_after_ms,
         limit,
+        &lost,
     )
     .fetch_all(tx)
     .await?;

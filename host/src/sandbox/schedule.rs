@@ -278,6 +278,9 @@ impl Shared {
         queues.alive -= 1;
         if let Some(queue) = queues.tenants.get_mut(&tenant) {
             queue.alive -= 1;
+            if queue.alive == 0 && queue.ready.is_empty() {
+                queues.tenants.remove(&tenant);
+            }
         }
     }
 

@@ -88,21 +88,22 @@ impl Live {
     /// Listens to every event from now on. The channel closes after the last event, or when the listener lags.
     pub fn listen(&self) -> mpsc::Receiver<Stored> {
         let (send, receive) = mpsc::channel(LISTENER_EVENTS);
+        let mut listeners = lock(&self.listeners);
+        // Under the lock that the last event is published under: nobody listens to a run that has ended.
         if !*self.ended.borrow() {
-            lock(&self.listeners).push(send);
+            listeners.push(send);
         }
+        drop(listeners);
         receive
     }
 
     pub(super) fn publish(&self, events: &[Stored]) {
-        let last = events.last().is_some_and(Stored::is_last);
         let mut listeners = lock(&self.listeners);
         for event in events {
             listeners.retain(|listener| listener.try_send(event.clone()).is_ok());
         }
-        if last {
+        if events.last().is_some_and(Stored::is_last) {
             listeners.clear();
-            drop(listeners);
             self.ended.send_replace(true);
         }
     }
