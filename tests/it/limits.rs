@@ -7,7 +7,7 @@ mod compiling;
 mod components;
 
 use bulkhead_tests::TestHost;
-use bulkhead_tests::raw::Raw;
+use bulkhead_tests::raw::{Import, Raw};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -123,8 +123,7 @@ async fn the_deadline_ends_a_guest_that_computes_or_waits() {
     host.deploy("acme", "spin", &guests::SPIN).await;
     host.deploy("acme", "sleep", &guests::SLEEP).await;
     let nap = Raw {
-        imports: r#"(import "wasi:clocks/monotonic-clock@0.2.6" "subscribe-duration" (func $in (param i64) (result i32)))
-            (import "wasi:io/poll@0.2.6" "[method]pollable.block" (func $block (param i32)))"#,
+        imports: &[Import::WasiClock],
         run: "(call $block (call $in (i64.const 3600000000000))) (i32.const 512)",
         ..Raw::default()
     };
@@ -184,17 +183,16 @@ async fn a_table_does_not_grow_beyond_its_elements() {
 #[tokio::test(flavor = "multi_thread")]
 async fn traps_are_named() {
     let host = TestHost::start().await;
-    let foreign = r#"(import "wasi:io/poll@0.2.6" "[method]pollable.block" (func $block (param i32)))"#;
     let traps = [
-        ("unreachable", "", "unreachable", "unreachable"),
-        ("divide", "", "(i32.div_u (i32.const 1) (i32.const 0))", "divide by zero"),
-        ("outside", "", "(i32.load (i32.const -4))", "out of bounds"),
-        ("foreign", foreign, "(call $block (i32.const 77)) (i32.const 512)", "unknown handle index 77"),
-        ("liar", "", "(i32.const -16)", "out of bounds"),
-        ("invalid", "", "(i32.store8 (i32.const 512) (i32.const 9)) (i32.const 512)", "discriminant"),
+        ("unreachable", "unreachable", "unreachable"),
+        ("divide", "(i32.div_u (i32.const 1) (i32.const 0))", "divide by zero"),
+        ("outside", "(i32.load (i32.const -4))", "out of bounds"),
+        ("foreign", "(call $block (i32.const 77)) (i32.const 512)", "unknown handle index 77"),
+        ("liar", "(i32.const -16)", "out of bounds"),
+        ("invalid", "(i32.store8 (i32.const 512) (i32.const 9)) (i32.const 512)", "discriminant"),
     ];
-    for (agent, imports, run, message) in traps {
-        deploy(&host, agent, Raw { imports, run, ..Raw::default() }).await;
+    for (agent, run, message) in traps {
+        deploy(&host, agent, Raw { imports: &[Import::WasiClock], run, ..Raw::default() }).await;
         ends(&host, agent, &json!({ "input": "x" }), ("trap", "guest", message)).await;
     }
 }

@@ -127,7 +127,7 @@ impl Host {
     pub fn new(limits: Limits, meter: Arc<Meter>, seed: [u8; 32]) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles);
-        let log = Log::new(limits.log_bytes_per_stream);
+        let log = Log::new(limits.log_bytes_per_stream, &meter);
         Self {
             table,
             wasi: wasi::context(&limits, &meter, seed, &log),
@@ -184,6 +184,13 @@ impl Host {
             return Err(Limit::CrossingPerRun.into());
         }
         Ok(())
+    }
+
+    /// What the call that returns now costs, what WASI carried included; a refused call ends the run.
+    pub(super) fn settle(&mut self) -> wasmtime::Result<u64> {
+        let carried = usize::try_from(self.meter.take_carried()).unwrap_or(usize::MAX);
+        self.crossing(carried)?;
+        Ok(std::mem::take(&mut self.limiter.pending_fuel))
     }
 
     /// Counts bytes of output, which have a limit of their own.

@@ -1,34 +1,19 @@
 //! The limits of host calls: how many, how much they carry, what they leave open, what they write.
 
 use bulkhead_tests::TestHost;
-use bulkhead_tests::raw::Raw;
+use bulkhead_tests::raw::{Import, Raw};
 use serde_json::json;
 
 use super::{deploy, ends};
 
-const CLOCK: &str = r#"(import "bulkhead:agent/clock@0.1.0" "now" (func $now (result i64)))"#;
-const WASI_CLOCK: &str = r#"(import "wasi:clocks/monotonic-clock@0.2.6" "now" (func $now (result i64)))"#;
-const RANDOM: &str = r#"(import "wasi:random/random@0.2.6" "get-random-bytes" (func $random (param i64 i32)))"#;
-const TEXT: &str = r#"(import "bulkhead:agent/output@0.1.0" "text" (func $text (param i32 i32)))"#;
-const POLLABLE: &str =
-    r#"(import "wasi:clocks/monotonic-clock@0.2.6" "subscribe-duration" (func $in (param i64) (result i32)))"#;
-
-/// A model request of 1,000 messages that share 1,000 parts that share one text of 64 KiB: 60 GB as the host sees it.
+/// A query with 4,000 tags that share one text of 60,000 bytes: 240 MB as the host sees it.
 const ALIASED: &str = "
-    (loop $parts
-      (i32.store offset=131076 (i32.mul (local.get $i) (i32.const 28)) (i32.const 65536))
-      (i32.store offset=131080 (i32.mul (local.get $i) (i32.const 28)) (i32.const 65536))
+    (loop $tags
+      (i32.store offset=131072 (i32.mul (local.get $i) (i32.const 8)) (i32.const 65536))
+      (i32.store offset=131076 (i32.mul (local.get $i) (i32.const 8)) (i32.const 60000))
       (local.set $i (i32.add (local.get $i) (i32.const 1)))
-      (br_if $parts (i32.lt_u (local.get $i) (i32.const 1000))))
-    (local.set $i (i32.const 0))
-    (loop $messages
-      (i32.store8 offset=163840 (i32.mul (local.get $i) (i32.const 12)) (i32.const 1))
-      (i32.store offset=163844 (i32.mul (local.get $i) (i32.const 12)) (i32.const 131072))
-      (i32.store offset=163848 (i32.mul (local.get $i) (i32.const 12)) (i32.const 1000))
-      (local.set $i (i32.add (local.get $i) (i32.const 1)))
-      (br_if $messages (i32.lt_u (local.get $i) (i32.const 1000))))
-    (call $generate (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 163840) (i32.const 1000)
-      (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 600))
+      (br_if $tags (i32.lt_u (local.get $i) (i32.const 4000))))
+    (call $search (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 131072) (i32.const 4000) (i32.const 600))
     (i32.const 512)";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -36,14 +21,14 @@ async fn host_calls_are_counted_however_cheap() {
     let host = TestHost::start_with(|config| config.sandbox.limits.host_calls = 500).await;
     let byte = "(call $random (i64.const 1) (i32.const 600))";
     let calls = [
-        ("clock", CLOCK, "(drop (call $now))"),
-        ("wasi-clock", WASI_CLOCK, "(drop (call $now))"),
-        ("random", RANDOM, byte),
+        ("clock", Import::Clock, "(drop (call $now))"),
+        ("wasi-clock", Import::WasiClock, "(drop (call $wasi_now))"),
+        ("random", Import::Random, byte),
     ];
     let too_many = ("host_calls", "limit", "the limit of host calls was reached");
-    for (agent, imports, call) in calls {
+    for (agent, import, call) in calls {
         let run = format!("(loop $again {call} (br $again)) (i32.const 512)");
-        deploy(&host, agent, Raw { imports, run: &run, ..Raw::default() }).await;
+        deploy(&host, agent, Raw { imports: &[import], run: &run, ..Raw::default() }).await;
         let ended = ends(&host, agent, &json!({ "input": "x" }), too_many).await;
         assert_eq!(ended["usage"]["host_calls"], 501, "{agent}");
         // 200 for each call, and whatever the loop costs.
@@ -56,7 +41,7 @@ async fn host_calls_are_counted_however_cheap() {
 async fn calls_pay_with_fuel_too() {
     let host = TestHost::start().await;
     let run = "(loop $again (drop (call $now)) (br $again)) (i32.const 512)";
-    deploy(&host, "clock", Raw { imports: CLOCK, run, ..Raw::default() }).await;
+    deploy(&host, "clock", Raw { imports: &[Import::Clock], run, ..Raw::default() }).await;
     let body = json!({ "input": "x", "max_fuel": 100_000 });
     let ended = ends(&host, "clock", &body, ("fuel", "limit", "fuel limit")).await;
     assert_eq!(ended["usage"]["fuel"], 100_000);
@@ -72,13 +57,13 @@ async fn a_call_carries_so_much_and_a_run_so_much() {
     })
     .await;
     let large = "(call $text (i32.const 4096) (i32.const 65537)) (i32.const 512)";
-    deploy(&host, "large", Raw { imports: TEXT, run: large, ..Raw::default() }).await;
+    deploy(&host, "large", Raw { imports: &[Import::Output], run: large, ..Raw::default() }).await;
     let one_call = ("crossing", "limit", "more bytes than one call may");
     let run = ends(&host, "large", &json!({ "input": "x" }), one_call).await;
     assert_eq!(run["output"], "", "what was refused is not shown");
 
     let many = "(loop $again (call $text (i32.const 4096) (i32.const 16384)) (br $again)) (i32.const 512)";
-    deploy(&host, "many", Raw { imports: TEXT, run: many, ..Raw::default() }).await;
+    deploy(&host, "many", Raw { imports: &[Import::Output], run: many, ..Raw::default() }).await;
     let whole_run = ("crossing", "limit", "more bytes than a run may");
     let run = ends(&host, "many", &json!({ "input": "x" }), whole_run).await;
     let shown = run["output"].as_str().expect("text was shown").chars().count();
@@ -87,16 +72,14 @@ async fn a_call_carries_so_much_and_a_run_so_much() {
     // The standard library's way out counts as well.
     let bytes = "(loop $again (call $random (i64.const 16384) (i32.const 600))
         (global.set $heap (i32.const 65536)) (br $again)) (i32.const 512)";
-    deploy(&host, "bytes", Raw { imports: RANDOM, run: bytes, ..Raw::default() }).await;
+    deploy(&host, "bytes", Raw { imports: &[Import::Random], run: bytes, ..Raw::default() }).await;
     ends(&host, "bytes", &json!({ "input": "x" }), whole_run).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_that_share_their_elements_are_not_copied_out() {
     let host = TestHost::start().await;
-    let imports = r#"(import "bulkhead:agent/model@0.1.0" "generate"
-        (func $generate (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))"#;
-    deploy(&host, "aliased", Raw { imports, run: ALIASED, ..Raw::default() }).await;
+    deploy(&host, "aliased", Raw { imports: &[Import::Knowledge], run: ALIASED, ..Raw::default() }).await;
     let one_call = ("crossing", "limit", "more bytes than one call may");
     ends(&host, "aliased", &json!({ "input": "x" }), one_call).await;
 }
@@ -105,7 +88,7 @@ async fn lists_that_share_their_elements_are_not_copied_out() {
 async fn open_resources_are_counted() {
     let host = TestHost::start_with(|config| config.sandbox.limits.handles = 100).await;
     let leak = "(loop $again (drop (call $in (i64.const 1))) (br $again)) (i32.const 512)";
-    deploy(&host, "leak", Raw { imports: POLLABLE, run: leak, ..Raw::default() }).await;
+    deploy(&host, "leak", Raw { imports: &[Import::WasiClock], run: leak, ..Raw::default() }).await;
     let open = ("handles", "limit", "the limit of open resources was reached");
     let run = ends(&host, "leak", &json!({ "input": "x" }), open).await;
     assert!(run["usage"]["host_calls"].as_i64() <= Some(101), "{run}");
@@ -116,7 +99,7 @@ async fn output_ends_a_guest_that_does_not_stop_talking() {
     let host = TestHost::start_with(|config| config.sandbox.limits.output_bytes = 10_000).await;
     let flood = "(memory.fill (i32.const 4096) (i32.const 97) (i32.const 1000))
         (loop $again (call $text (i32.const 4096) (i32.const 1000)) (br $again)) (i32.const 512)";
-    deploy(&host, "flood", Raw { imports: TEXT, run: flood, ..Raw::default() }).await;
+    deploy(&host, "flood", Raw { imports: &[Import::Output], run: flood, ..Raw::default() }).await;
     let full = ("output", "limit", "the output limit was reached");
     let run = ends(&host, "flood", &json!({ "input": "x" }), full).await;
     assert_eq!(run["output"], "a".repeat(10_000), "what fitted stays");
@@ -125,9 +108,6 @@ async fn output_ends_a_guest_that_does_not_stop_talking() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_keeps_its_first_bytes_and_counts_the_rest() {
     let host = TestHost::start().await;
-    let imports = r#"(import "wasi:cli/stdout@0.2.6" "get-stdout" (func $stdout (result i32)))
-        (import "wasi:io/streams@0.2.6" "[method]output-stream.blocking-write-and-flush"
-          (func $write (param i32 i32 i32 i32)))"#;
     let run = "(memory.fill (i32.const 8192) (i32.const 98) (i32.const 4096))
         (local.set $n (call $stdout))
         (loop $again
@@ -135,7 +115,7 @@ async fn the_log_keeps_its_first_bytes_and_counts_the_rest() {
           (local.set $i (i32.add (local.get $i) (i32.const 1)))
           (br_if $again (i32.lt_u (local.get $i) (i32.const 100))))
         (i32.const 512)";
-    deploy(&host, "flood", Raw { imports, run, ..Raw::default() }).await;
+    deploy(&host, "flood", Raw { imports: &[Import::Stdout], run, ..Raw::default() }).await;
     let run = ends(&host, "flood", &json!({ "input": "x" }), ("end_turn", "", "")).await;
     let stdout = &run["guest_log"]["stdout"];
     assert_eq!(stdout["text"], "b".repeat(64 << 10));
@@ -147,10 +127,10 @@ async fn the_log_keeps_its_first_bytes_and_counts_the_rest() {
 async fn one_call_brings_so_many_random_bytes() {
     let host = TestHost::start_with(|config| config.sandbox.limits.random_bytes_per_call = 1_000).await;
     let enough = "(call $random (i64.const 1000) (i32.const 600)) (i32.const 512)";
-    deploy(&host, "enough", Raw { imports: RANDOM, run: enough, ..Raw::default() }).await;
+    deploy(&host, "enough", Raw { imports: &[Import::Random], run: enough, ..Raw::default() }).await;
     ends(&host, "enough", &json!({ "input": "x" }), ("end_turn", "", "")).await;
     let greedy = "(call $random (i64.const 1001) (i32.const 600)) (i32.const 512)";
-    deploy(&host, "greedy", Raw { imports: RANDOM, run: greedy, ..Raw::default() }).await;
+    deploy(&host, "greedy", Raw { imports: &[Import::Random], run: greedy, ..Raw::default() }).await;
     let refused = ("trap", "guest", "requested len 1001 exceeds limit 1000");
     ends(&host, "greedy", &json!({ "input": "x" }), refused).await;
 }

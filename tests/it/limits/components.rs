@@ -1,7 +1,9 @@
 //! Limits of what a component may bring, refused at upload: nothing is written, and the answer names the limit.
 
 use bulkhead_tests::TestHost;
-use bulkhead_tests::raw::{Raw, with_nested};
+use bulkhead_tests::raw::Raw;
+
+use super::{deploy, ends};
 
 /// Uploads to an agent that does not exist, and checks the refusal and that the agent still does not.
 pub(crate) async fn refused(host: &TestHost, bytes: &[u8], code: &str, detail: &str) {
@@ -25,18 +27,18 @@ async fn what_a_component_brings_is_bounded() {
     let host = TestHost::start().await;
     let of = |fields| Raw { fields, ..Raw::default() }.bytes();
     let large = Raw { memory: "1025", ..Raw::default() }.bytes();
-    refused(&host, &large, "component_refused", "67174400 bytes at the start; the limit is 67108864").await;
+    refused(&host, &large, "component_refused", "minimum byte size of 67174400 which exceeds the limit of 67108864").await;
     let sum = of("(memory 600) (memory 600)");
     refused(&host, &sum, "describe_failed", "the memory limit was reached").await;
     let memories = of("(memory 1) (memory 1) (memory 1) (memory 1)");
-    refused(&host, &memories, "component_refused", "5 memories; a component may have 4").await;
+    refused(&host, &memories, "component_refused", "5 Wasm linear memories, which exceeds the configured maximum of 4").await;
     let tables = of(&"(table 1 funcref)".repeat(9));
-    refused(&host, &tables, "component_refused", "9 tables; a component may have 8").await;
+    refused(&host, &tables, "component_refused", "9 tables, which exceeds the configured maximum of 8").await;
     let table = of("(table 20001 funcref)");
-    refused(&host, &table, "component_refused", "20001 elements at the start; the limit is 20000").await;
-    let instances = format!("(component (core module $m) {})", "(core instance (instantiate $m))".repeat(16));
-    let instances = with_nested(Raw::default().bytes(), &instances);
-    refused(&host, &instances, "component_refused", "17 core instances; a component may have 16").await;
+    refused(&host, &table, "component_refused", "minimum element size of 20001 which exceeds the limit of 20000").await;
+    let instances = format!("(core module $e) {}", "(core instance (instantiate $e))".repeat(15));
+    let instances = Raw { component: &instances, ..Raw::default() }.bytes();
+    refused(&host, &instances, "component_refused", "17 core module instances").await;
     let globals = of(&"(global (mut v128) (v128.const i64x2 0 0))".repeat(70_000));
     refused(&host, &globals, "component_refused", "which exceeds").await;
 }
@@ -44,15 +46,16 @@ async fn what_a_component_brings_is_bounded() {
 #[tokio::test(flavor = "multi_thread")]
 async fn resources_a_component_makes_of_its_own_are_bounded() {
     let host = TestHost::start().await;
-    let own = r#"(component
+    let own = r#"(component $own
         (type $r (resource (rep i32)))
         (core func $new (canon resource.new $r))
         (core module $m
           (import "" "new" (func $new (param i32) (result i32)))
           (func $start (loop $again (drop (call $new (i32.const 1))) (br $again)))
           (start $start))
-        (core instance (instantiate $m (with "" (instance (export "new" (func $new)))))))"#;
-    let bytes = with_nested(Raw::default().bytes(), own);
+        (core instance (instantiate $m (with "" (instance (export "new" (func $new)))))))
+      (instance (instantiate $own))"#;
+    let bytes = Raw { component: own, ..Raw::default() }.bytes();
     refused(&host, &bytes, "describe_failed", "the limit of open resources was reached").await;
 }
 
@@ -69,13 +72,12 @@ async fn what_fits_is_taken() {
     let full = Raw {
         memory: "8",
         fields: "(memory 8) (table 50 funcref) (table 1 funcref)",
+        component: "(core module $e) (core instance (instantiate $e)) (core instance (instantiate $e))",
         ..Raw::default()
     };
-    let instances = "(component (core module $m)
-        (core instance (instantiate $m)) (core instance (instantiate $m)) (core instance (instantiate $m)))";
-    host.client("acme").await.deploy("full", &with_nested(full.bytes(), instances)).await;
+    deploy(&host, "full", full).await;
     let input = serde_json::json!({ "input": "x" });
-    super::ends(&host, "full", &input, ("end_turn", "", "")).await;
+    ends(&host, "full", &input, ("end_turn", "", "")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
