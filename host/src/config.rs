@@ -67,6 +67,8 @@ pub struct Surroundings {
     pub master_key: Option<Secret>,
     /// `PATH`.
     pub path: Option<OsString>,
+    /// `NO_COLOR`: whoever sets it wants none.
+    pub no_color: bool,
 }
 
 impl Config {
@@ -102,6 +104,7 @@ impl Surroundings {
             database_url: secret("DATABASE_URL"),
             master_key: secret("BULKHEAD_MASTER_KEY"),
             path: std::env::var_os("PATH"),
+            no_color: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
         }
     }
 }

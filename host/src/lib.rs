@@ -2,8 +2,10 @@
 //! `ARCHITECTURE.md` for the walk of a run, then `app.rs` and `server.rs`, which list every room.
 
 pub mod app;
+pub mod cli;
 pub mod config;
 pub mod host;
+pub mod invariants;
 pub mod server;
 pub mod worker;
 

@@ -1,3 +1,7 @@
-//! The `bulkhead` program.
+//! The `bulkhead` program: everything is in the library, so that a test can be the same program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    bulkhead::cli::main()
+}

@@ -1,11 +1,18 @@
 //! The pages against the code: links lead somewhere, every code, limit, metric, event and stop reason has its row,
-//! every promise its test.
+//! every promise its test, and the commands marked `sh test` work as they stand.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use bulkhead::config::Config;
+use bulkhead_tests::folder::Folder;
+use bulkhead_tests::{TestHost, guests};
 use serde_json::Value;
+
+/// What opens and closes a block of code.
+const FENCE: &str = "```";
 
 #[test]
 fn links_lead_somewhere() {
@@ -207,6 +214,79 @@ fn every_promise_has_its_test() {
             );
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_work_as_they_stand() {
+    let host = TestHost::start().await;
+    let client = host.client("acme").await;
+    client.deploy("support", &guests::template("support")).await;
+    for page in markdown(&root().join("docs")) {
+        let entry = serde_json::json!({ "source": page.file_name().map(|n| n.to_string_lossy()), "content": read(&page) });
+        let put = client.post("/knowledge/entries", &entry).await;
+        assert_eq!(put.status, 201, "{}: {}", page.display(), put.text);
+    }
+    let programs = Folder::new();
+    symlink(bulkhead_tests::host::program(), programs.join("bulkhead"))
+        .expect("the folder is empty");
+    let mut pages_run = 0;
+    for page in markdown(&root().join("docs")) {
+        let Some(script) = script(&read(&page)) else {
+            continue;
+        };
+        let environment = [
+            ("BULKHEAD_URL", host.url()),
+            ("BULKHEAD_ORG", client.org.clone()),
+        ];
+        let mut shell = Command::new("bash");
+        shell
+            .args(["-euo", "pipefail", "-c", &script])
+            .current_dir(root())
+            .envs(environment);
+        shell
+            .env("BULKHEAD_API_KEY", &client.key)
+            .env("PATH", path_with(&programs));
+        let ran = tokio::task::spawn_blocking(move || shell.output()).await;
+        let ran = ran.expect("nothing panics there").expect("bash is there");
+        let (said, complained) = (
+            String::from_utf8_lossy(&ran.stdout),
+            String::from_utf8_lossy(&ran.stderr),
+        );
+        assert!(
+            ran.status.success(),
+            "{} does not work:\n{script}\n{said}\n{complained}",
+            page.display()
+        );
+        pages_run += 1;
+    }
+    assert!(
+        pages_run >= 7,
+        "only {pages_run} pages have commands that were run"
+    );
+    host.stop().await;
+}
+
+/// The blocks of a page that are marked to be run, as one script.
+fn script(page: &str) -> Option<String> {
+    let open = format!("{FENCE}sh test\n");
+    let blocks: Vec<&str> = page
+        .split(&open)
+        .skip(1)
+        .filter_map(|rest| rest.split(FENCE).next())
+        .collect();
+    (!blocks.is_empty()).then(|| blocks.concat())
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what a person's shell would have"
+)]
+fn path_with(folder: &Path) -> std::ffi::OsString {
+    let mut folders = vec![folder.to_path_buf()];
+    folders.extend(std::env::split_paths(
+        &std::env::var_os("PATH").unwrap_or_default(),
+    ));
+    std::env::join_paths(folders).expect("folders of PATH can be joined")
 }
 
 /// Every key of `limits.md` and of the settings table of `operating.md`, whole, with the row it stands in.

@@ -68,7 +68,7 @@ impl Models {
                 return;
             };
             if let Err(error) = models
-                .answer(&resolved.model, target, &request, &mut out)
+                .answer(&resolved.model, target, request, &mut out)
                 .await
             {
                 // A reader that went away needs no error.
@@ -88,11 +88,11 @@ impl Models {
         &self,
         model: &str,
         target: Target,
-        request: &Request,
+        request: Request,
         out: &mut Out,
     ) -> Result<(), GenerateError> {
         match target {
-            Target::Offline => offline::answer(request, out).await,
+            Target::Offline => offline::answer(&request, out).await,
             Target::OpenAi(endpoint) => {
                 let limit = self.config.total();
                 let work = self.openai.answer(&endpoint, model, request, out);

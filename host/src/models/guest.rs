@@ -10,7 +10,7 @@ use wasmtime::component::{HasData, Resource};
 
 use super::{GenerateError, Models, Request, Resolved, Stream, convert};
 use crate::billing::{Meter, Tokens, meter};
-use crate::kit::OrgId;
+use crate::kit::{Error, OrgId};
 use crate::sandbox::bindings::bulkhead::agent::model as wit;
 use crate::sandbox::{Begun, Host, Journal, Ticket};
 
@@ -49,6 +49,8 @@ struct Recorded {
     connection: String,
     model: String,
     chunks: VecDeque<wit::Chunk>,
+    /// Tokens of the request, for a generation that has no count.
+    input_estimate: u64,
     /// What broke it off.
     error: Option<wit::Error>,
 }
@@ -100,10 +102,12 @@ impl wit::Host for View<'_> {
         }
         let _at = self.host.at("model");
         let generation = match self.journal.begin(KIND, asked).await? {
-            Begun::Recorded(response) => match serde_json::from_value(response)? {
-                Answer::Ok(recorded) => self.replayed(recorded, &request),
-                Answer::Err(error) => return Ok(Err(error)),
-            },
+            Begun::Recorded(response) => {
+                match serde_json::from_value(response).map_err(broken_record)? {
+                    Answer::Ok(recorded) => self.replayed(recorded),
+                    Answer::Err(error) => return Ok(Err(error)),
+                }
+            }
             Begun::Live(ticket) => match self.started(ticket, &alias, request).await? {
                 Ok(generation) => generation,
                 Err(error) => return Ok(Err(error)),
@@ -177,6 +181,7 @@ impl View<'_> {
         let Context {
             models, org, meter, ..
         } = &*self.context;
+        let input_estimate = meter::estimate(request.chars());
         match models.generate(*org, alias, request, meter).await {
             Ok((Resolved { connection, model }, stream)) => Ok(Ok(Generation::Live {
                 stream,
@@ -185,6 +190,7 @@ impl View<'_> {
                     connection,
                     model,
                     chunks: VecDeque::new(),
+                    input_estimate,
                     error: None,
                 },
             })),
@@ -198,29 +204,9 @@ impl View<'_> {
     }
 
     /// Meters what an earlier life of the run received, once more: the run has one meter in each life.
-    fn replayed(&mut self, recorded: Recorded, request: &Request) -> Generation {
+    fn replayed(&mut self, recorded: Recorded) -> Generation {
         let meter = &self.context.meter;
-        let counted = recorded.chunks.iter().find_map(|chunk| match chunk {
-            wit::Chunk::Finish(finish) => Some(&finish.usage),
-            _ => None,
-        });
-        match counted {
-            Some(usage) => meter.settle(
-                meter.begin(0),
-                Tokens {
-                    input: usage.input_tokens,
-                    output: usage.output_tokens,
-                    estimated: usage.estimated,
-                },
-            ),
-            // Refused before anything was generated.
-            None if recorded.chunks.is_empty() && recorded.error.is_some() => {}
-            None => {
-                let generation = meter.begin(meter::estimate(request.chars()));
-                let chars = recorded.chunks.iter().map(convert::chars).sum();
-                meter.output(generation, chars);
-            }
-        }
+        meter.settle(meter.begin(0), recorded.tokens());
         Generation::Replayed {
             recorded,
             ended: false,
@@ -244,6 +230,28 @@ impl Recorded {
         }
     }
 
+    /// The provider's count, or an estimate of what was received, flagged.
+    fn tokens(&self) -> Tokens {
+        let counted = self.chunks.iter().find_map(|chunk| match chunk {
+            wit::Chunk::Finish(finish) => Some(&finish.usage),
+            _ => None,
+        });
+        match counted {
+            Some(usage) => Tokens {
+                input: usage.input_tokens,
+                output: usage.output_tokens,
+                estimated: usage.estimated,
+            },
+            // Refused before anything was generated.
+            None if self.chunks.is_empty() && self.error.is_some() => Tokens::default(),
+            None => Tokens {
+                input: self.input_estimate,
+                output: meter::estimate(self.chunks.iter().map(convert::chars).sum()),
+                estimated: true,
+            },
+        }
+    }
+
     /// The next recorded piece, in a replay.
     fn give_out(
         &mut self,
@@ -259,7 +267,7 @@ impl Recorded {
             }
             (None, Some(error)) => Err(error),
             (None, None) => {
-                return Err(wasmtime::Error::msg(
+                return Err(broken_record(
                     "diverged: the guest takes more of a generation than its earlier life took",
                 ));
             }
@@ -280,18 +288,15 @@ fn told(error: GenerateError) -> wasmtime::Result<wit::Error> {
 }
 
 /// The tokens of a recorded generation, as its step's response states them: for runs that are ended from their
-/// journal alone. A generation without a count is zero.
+/// journal alone.
 pub fn recorded_tokens(response: &str) -> Tokens {
-    let Ok(Answer::Ok(recorded)) = serde_json::from_str(response) else {
-        return Tokens::default();
-    };
-    let finish = recorded.chunks.iter().find_map(|chunk| match chunk {
-        wit::Chunk::Finish(finish) => Some(finish.usage),
-        _ => None,
-    });
-    finish.map_or_else(Tokens::default, |usage| Tokens {
-        input: usage.input_tokens,
-        output: usage.output_tokens,
-        estimated: usage.estimated,
-    })
+    match serde_json::from_str(response) {
+        Ok(Answer::Ok(recorded)) => recorded.tokens(),
+        _ => Tokens::default(),
+    }
+}
+
+/// A record that does not fit its run is the host's fault, not the guest's.
+fn broken_record(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> wasmtime::Error {
+    wasmtime::Error::new(Error::internal(why))
 }

@@ -16,12 +16,13 @@ use super::error::Error;
 
 /// Holds `<folder>/lock`; the file names the process and stays behind, unlocked.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub struct Lock {
     _held: Flock<File>,
 }
 
 impl Lock {
-    pub(super) fn take(folder: &Path) -> Result<Self, Error> {
+    /// Holds a folder that exists; one that another process holds is refused.
+    pub fn take(folder: &Path) -> Result<Self, Error> {
         let path = folder.join("lock");
         let file = OpenOptions::new()
             .read(true)

@@ -18,6 +18,7 @@ mod survivor;
 use std::{ffi::OsString, path::PathBuf};
 
 pub use self::error::Error;
+pub use self::lock::Lock;
 use self::{place::Place, server::Server};
 
 /// What a start needs to know.

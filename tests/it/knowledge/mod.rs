@@ -3,6 +3,7 @@
 
 mod entries;
 mod guest;
+mod http;
 mod index;
 mod ingest;
 mod questions;

@@ -4,6 +4,9 @@ use bulkhead::kit::http::PageQuery;
 use bulkhead::kit::{Error, Secret};
 use bulkhead::models::{Config, GenerateError, Kind, PutConnection};
 
+use bulkhead_tests::TestHost;
+use serde_json::json;
+
 use super::{KEY, Room, openai, request};
 
 impl Room {
@@ -293,4 +296,53 @@ async fn an_alias_leads_to_a_connection_and_a_model() {
     );
     let odd = room.generate(&"x".repeat(400), request("hello")).await;
     assert!(matches!(odd.error(), GenerateError::Invalid(_)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_http_a_connection_needs_an_admin_and_shows_no_key() {
+    let host = TestHost::start().await;
+    let client = host.client("acme").await;
+    let body = json!({ "kind": "openai", "base_url": "https://models.example/v1", "api_key": KEY, "default_model": "m" });
+    let path = "/model-connections/fast";
+    let made = client.put(path, &body).await;
+    assert_eq!(made.status, 201);
+    assert_eq!(client.put(path, &body).await.status, 200);
+    let shown = client.get(path).await.json();
+    assert_eq!(
+        (&shown["has_api_key"], &shown["name"]),
+        (&json!(true), &json!("fast"))
+    );
+    let listed = client.get("/model-connections").await.json();
+    assert_eq!(listed["data"], json!([shown]));
+    for answer in [&made.json(), &shown, &listed] {
+        assert!(!answer.to_string().contains(KEY));
+    }
+    let mut odd = body.clone();
+    odd["api-key"] = json!("k");
+    assert_eq!(client.put(path, &odd).await.refusal().0, 400);
+    let key = client
+        .post(
+            "/keys",
+            &json!({ "name": "r", "scopes": ["read", "run", "deploy"] }),
+        )
+        .await;
+    let weaker = client.with_key(key.json()["secret"].as_str().unwrap());
+    assert_eq!(
+        weaker.get(path).await.refusal(),
+        (403, "forbidden".to_owned())
+    );
+    assert_eq!(
+        weaker.delete(path).await.refusal(),
+        (403, "forbidden".to_owned())
+    );
+    let foreign = host.client("other").await;
+    assert_eq!(
+        foreign.get(path).await.refusal(),
+        (404, "not_found".to_owned())
+    );
+    assert_eq!(client.delete(path).await.status, 204);
+    assert_eq!(
+        client.get(path).await.refusal(),
+        (404, "not_found".to_owned())
+    );
 }

@@ -48,12 +48,18 @@ impl Indexes {
         let Some(wanted) = store::standing(&self.db, org).await? else {
             return Ok(None);
         };
-        if let Some(open) = self.open.get(&org)
-            && open.generation() >= wanted.generation
-        {
+        let shown = || {
+            let open = self.open.get(&org)?;
+            (open.generation() >= wanted.generation).then_some(open)
+        };
+        if let Some(open) = shown() {
             return Ok(Some(open));
         }
         let guard = self.lock(org).lock_owned().await;
+        if let Some(open) = shown() {
+            // Whoever held the lock before did the work.
+            return Ok(Some(open));
+        }
         // A task of its own: whoever asked first may go away, others wait for the same work.
         let indexes = self.clone();
         let work = self.tasks.spawn(async move {

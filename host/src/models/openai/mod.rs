@@ -50,12 +50,12 @@ impl OpenAi {
         &self,
         endpoint: &Endpoint,
         model: &str,
-        request: &Request,
+        request: Request,
         out: &mut Out,
     ) -> Result<(), GenerateError> {
         let url = completions(&endpoint.base_url);
-        let body = Bytes::from(request::body(model, request, &url));
-        out.begin(request);
+        let body = Bytes::from(request::body(model, &request, &url));
+        out.begin(&request);
         let mut tried = 0;
         let response = loop {
             if let Err(error) = self.breakers.admit(endpoint.id, self.clock.now()) {
@@ -79,7 +79,9 @@ impl OpenAi {
             }
         };
         self.breakers.answered(endpoint.id);
-        let answer = Answer::new(&self.config, Scrub::new(endpoint.api_key.clone()), request);
+        let answer = Answer::new(&self.config, Scrub::new(endpoint.api_key.clone()), &request);
+        // A generation waits for most of its life: what was sent need not wait with it.
+        drop((request, body));
         self.read(response, answer, out).await
     }
 

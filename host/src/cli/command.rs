@@ -1,0 +1,53 @@
+//! The subcommands, and what all of them take.
+
+use clap::{Parser, Subcommand};
+
+use super::terminal::{Failure, Format, Output};
+use super::{cancel, deploy, dev, doctor, keys, knowledge, migrate, run, runs, serve, versions};
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "bulkhead",
+    version,
+    about = "Runs AI agents that nobody has to trust."
+)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+    /// How to print: for people, or as JSON (one document, or one line for each event).
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
+    pub(super) output: Format,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    Dev(dev::Args),
+    Serve(serve::Args),
+    Deploy(deploy::Args),
+    Run(run::Args),
+    Cancel(cancel::Args),
+    Runs(runs::Args),
+    Versions(versions::Args),
+    Knowledge(knowledge::Args),
+    Keys(keys::Args),
+    Migrate(migrate::Args),
+    Doctor(doctor::Args),
+}
+
+impl Command {
+    pub(super) async fn run(self, out: Output) -> Result<(), Failure> {
+        match self {
+            Self::Dev(args) => dev::run(args, out).await,
+            Self::Serve(args) => serve::run(args, out).await,
+            Self::Deploy(args) => deploy::run(args, out).await,
+            Self::Run(args) => run::run(args, out).await,
+            Self::Cancel(args) => cancel::run(args, out).await,
+            Self::Runs(args) => runs::run(args, out).await,
+            Self::Versions(args) => versions::run(args, out).await,
+            Self::Knowledge(args) => knowledge::run(args, out).await,
+            Self::Keys(args) => keys::run(args, out).await,
+            Self::Migrate(args) => migrate::run(args, out).await,
+            Self::Doctor(args) => doctor::run(args, out).await,
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! `bulkhead deploy`: a component, or the crate it is built from, becomes a version of an agent and the stable one.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::build::build;
+use super::client::{Client, Target};
+use super::terminal::view::{at, bytes, number};
+use super::terminal::{Failure, Output};
+
+/// Upload a version of an agent and make it the stable one
+///
+/// The same bytes again are the same version. Needs the scope `deploy`.
+#[derive(Debug, clap::Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "Examples:
+  bulkhead deploy support templates/support
+  bulkhead deploy support target/guests/wasm32-wasip2/guest/support.wasm --no-stable
+
+Environment: BULKHEAD_URL, BULKHEAD_ORG, BULKHEAD_API_KEY; where absent, the `dev` that runs on --data."
+)]
+pub(super) struct Args {
+    /// The agent's name; it is made where there is none.
+    /// The agent's name.
+    agent: String,
+    /// A component (.wasm), or a crate to build.
+    #[arg(value_name = "FILE_OR_DIR")]
+    from: PathBuf,
+    /// Leave the stable channel where it is.
+    #[arg(long)]
+    no_stable: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+pub(super) async fn run(args: Args, out: Output) -> Result<(), Failure> {
+    let client = args.target.client()?;
+    let file = if args.from.is_dir() {
+        build(&args.from, out).await?.wasm
+    } else {
+        args.from
+    };
+    let component = tokio::fs::read(&file).await.map_err(|error| {
+        Failure::new(
+            "io",
+            format!(
+                "cannot read {}: {error}; name a .wasm file or a crate's folder",
+                file.display()
+            ),
+        )
+    })?;
+    let (mut version, made) = client
+        .upload(&["agents", &args.agent, "versions"], component)
+        .await?;
+    if !args.no_stable {
+        make_stable(&client, &args.agent, number(&version, "/number")).await?;
+    }
+    if out.is_json() {
+        version["created"] = json!(made);
+        version["stable"] = json!(!args.no_stable);
+        return out.json(&version);
+    }
+    let state = if made { "deployed" } else { "known already" };
+    let stable = if args.no_stable { "" } else { ", stable now" };
+    out.line(format!(
+        "{} v{}: {state}{stable}",
+        args.agent,
+        number(&version, "/number")
+    ));
+    out.fields(&fields(&version));
+    Ok(())
+}
+
+pub(super) async fn make_stable(
+    client: &Client,
+    agent: &str,
+    version: i64,
+) -> Result<Value, Failure> {
+    client
+        .put(
+            &["agents", agent, "channels", "stable"],
+            &json!({ "version": version }),
+        )
+        .await
+}
+
+/// A version as people read it.
+pub(super) fn fields(version: &Value) -> Vec<(&'static str, String)> {
+    vec![
+        ("digest", at(version, "/digest")),
+        ("size", bytes(number(version, "/size_bytes"))),
+        (
+            "compiled in",
+            format!("{} ms", number(version, "/compile_ms")),
+        ),
+        ("imports", at(version, "/imports")),
+        ("model", at(version, "/manifest/model")),
+        ("description", at(version, "/manifest/description")),
+    ]
+}

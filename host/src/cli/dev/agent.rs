@@ -1,0 +1,84 @@
+//! The agent of a `dev`: its component made the stable version, its knowledge folder read in. What is unchanged since
+//! the last start changes nothing.
+
+use std::path::Path;
+
+use bytes::Bytes;
+
+use crate::agents::channels::MoveChannel;
+use crate::agents::upload::Uploaded;
+use crate::agents::{Agents, Version};
+use crate::cli::build::Built;
+use crate::cli::knowledge::progress;
+use crate::cli::terminal::{Failure, Output};
+use crate::identity::Caller;
+use crate::knowledge::{Knowledge, ingest};
+
+/// What runs now.
+#[derive(Debug)]
+pub(super) struct Deployed {
+    pub(super) agent: String,
+    pub(super) version: Version,
+}
+
+pub(super) async fn deploy(
+    agents: &Agents,
+    caller: &Caller,
+    built: &Built,
+) -> Result<Deployed, Failure> {
+    let bytes = Bytes::from(tokio::fs::read(&built.wasm).await?);
+    let (Uploaded::New(version) | Uploaded::Known(version)) =
+        agents.upload(caller, &built.agent, bytes).await?;
+    if agents.get(caller, &built.agent).await?.stable != Some(version.number) {
+        agents
+            .make_stable(
+                caller,
+                &built.agent,
+                &MoveChannel {
+                    version: version.number,
+                },
+            )
+            .await?;
+    }
+    Ok(Deployed {
+        agent: built.agent.clone(),
+        version,
+    })
+}
+
+/// Reads in the folder, if there is one.
+pub(super) async fn read_knowledge(
+    knowledge: &Knowledge,
+    caller: &Caller,
+    folder: &Path,
+    out: Output,
+) -> Result<(), Failure> {
+    if !folder.is_dir() {
+        return Ok(());
+    }
+    let files = ingest::collect(folder, &knowledge.config().ingest)?;
+    let bar = progress(files.len(), out);
+    let mut changed = 0;
+    for file in &files {
+        bar.set_message(file.source.clone());
+        let put = knowledge
+            .put(caller, None, file.read()?)
+            .await
+            .map_err(|error| {
+                let failure = Failure::from(error);
+                Failure::new(
+                    &failure.code,
+                    format!("{}: {}", file.path.display(), failure.detail),
+                )
+            })?;
+        changed += usize::from(put.changed);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    out.note(format!(
+        "knowledge: {} files of {}, {changed} new or changed",
+        files.len(),
+        folder.display()
+    ));
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! The statements of the invariants. Each answers with sentences, at most `limit`; nothing is the sound answer.
+//! They read every organization: only whoever holds the database can run them.
+
+use sqlx::PgExecutor;
+
+use crate::kit::Result;
+
+pub(super) async fn wrong_ends(db: impl PgExecutor<'_>, limit: i64) -> Result<Vec<String>> {
+    let found = sqlx::query_scalar!(
+        r#"select format('run_%s is %s and has %s terminal events', replace(r.id::text, '-', ''), r.state, e.ends) as "what!"
+           from runs r cross join lateral (
+             select count(*) filter (where kind = 'done') as ends, max(seq) as last,
+               max(seq) filter (where kind = 'done') as done
+             from run_events where org_id = r.org_id and run_id = r.id
+           ) e
+           where e.ends <> (r.ended_at is not null)::int or e.done <> e.last limit $1"#,
+        limit
+    );
+    Ok(found.fetch_all(db).await?)
+}
+
+pub(super) async fn gaps(db: impl PgExecutor<'_>, limit: i64) -> Result<Vec<String>> {
+    let found = sqlx::query_scalar!(
+        r#"select format('run_%s has %s events numbered %s to %s, the first is %s', replace(r.id::text, '-', ''),
+             e.events, e.first, e.last, e.kind) as "what!"
+           from runs r cross join lateral (
+             select count(*) as events, min(seq) as first, max(seq) as last,
+               min(kind) filter (where seq = 1) as kind
+             from run_events where org_id = r.org_id and run_id = r.id
+           ) e
+           where e.events = 0 or e.first <> 1 or e.last <> e.events or e.kind is distinct from 'started' limit $1"#,
+        limit
+    );
+    Ok(found.fetch_all(db).await?)
+}
+
+pub(super) async fn abandoned(db: impl PgExecutor<'_>, limit: i64) -> Result<Vec<String>> {
+    let found = sqlx::query_scalar!(
+        r#"select format('run_%s is %s on a node last heard of %s', replace(r.id::text, '-', ''), r.state,
+             coalesce(n.heartbeat_at::text, 'never')) as "what!"
+           from runs r left join nodes n on n.id = r.node_id
+           where r.ended_at is null and coalesce(n.heartbeat_at < now() - interval '30 seconds', true) limit $1"#,
+        limit
+    );
+    Ok(found.fetch_all(db).await?)
+}
+
+pub(super) async fn wrong_usage(db: impl PgExecutor<'_>, limit: i64) -> Result<Vec<String>> {
+    let found = sqlx::query_scalar!(
+        r#"select format('run_%s is %s; its usage row says %s, its last event %s', replace(r.id::text, '-', ''), r.state,
+             coalesce(u.input_tokens || '+' || u.output_tokens || ' tokens, ' || u.fuel || ' fuel', 'nothing'),
+             coalesce(e.data -> 'usage' ->> 'input_tokens' || '+' || (e.data -> 'usage' ->> 'output_tokens')
+               || ' tokens, ' || (e.data -> 'usage' ->> 'fuel') || ' fuel', 'nothing')) as "what!"
+           from runs r
+           left join usage_records u on u.org_id = r.org_id and u.run_id = r.id
+           left join run_events e on e.org_id = r.org_id and e.run_id = r.id and e.kind = 'done'
+           where (r.ended_at is null) <> (u.run_id is null)
+             or u.input_tokens <> (e.data -> 'usage' ->> 'input_tokens')::bigint
+             or u.output_tokens <> (e.data -> 'usage' ->> 'output_tokens')::bigint
+             or u.fuel <> (e.data -> 'usage' ->> 'fuel')::bigint limit $1"#,
+        limit
+    );
+    Ok(found.fetch_all(db).await?)
+}
+
+pub(super) async fn strays(db: impl PgExecutor<'_>, limit: i64) -> Result<Vec<String>> {
+    let found = sqlx::query_scalar!(
+        r#"select format('%s of run_%s in org_%s belong to no run of it', s.what, replace(s.run_id::text, '-', ''),
+             replace(s.org_id::text, '-', '')) as "what!"
+           from (
+             select distinct 'events' as what, org_id, run_id from run_events
+             union all select distinct 'steps', org_id, run_id from run_steps
+             union all select distinct 'usage', org_id, run_id from usage_records
+           ) s
+           where not exists (select from runs r where r.org_id = s.org_id and r.id = s.run_id) limit $1"#,
+        limit
+    );
+    Ok(found.fetch_all(db).await?)
+}
+
+/// Whole keys of this host, not what only looks like one. The secret itself is not told.
+pub(super) async fn leaked_keys(db: impl PgExecutor<'_>, limit: i64) -> Result<Vec<String>> {
+    let found = sqlx::query_scalar!(
+        r#"select format('%s of run_%s hold key_%s', s.what, replace(s.run_id::text, '-', ''), s.key) as "what!"
+           from (
+             select 'the events' as what, run_id, substring(data::text from 'bh_([0-9a-f]{32})_[A-Za-z0-9_-]{43}') as key
+             from run_events
+             union all
+             select 'the steps', run_id,
+               substring(concat(request, response) from 'bh_([0-9a-f]{32})_[A-Za-z0-9_-]{43}') from run_steps
+             union all
+             select 'output or log', id,
+               substring(concat(output, fault, guest_log) from 'bh_([0-9a-f]{32})_[A-Za-z0-9_-]{43}') from runs
+           ) s
+           join api_keys k on replace(k.id::text, '-', '') = s.key limit $1"#,
+        limit
+    );
+    Ok(found.fetch_all(db).await?)
+}
+
+pub(super) async fn unknown_versions(db: impl PgExecutor<'_>, limit: i64) -> Result<Vec<String>> {
+    let found = sqlx::query_scalar!(
+        r#"select format('run_%s names version %s of agent_%s, which there is not', replace(r.id::text, '-', ''),
+             r.version, replace(r.agent_id::text, '-', '')) as "what!"
+           from runs r where not exists (
+             select from agent_versions v where v.org_id = r.org_id and v.agent_id = r.agent_id and v.number = r.version
+           ) limit $1"#,
+        limit
+    );
+    Ok(found.fetch_all(db).await?)
+}
+
+/// What the finishing of a run writes where the host itself failed: a panic, or an error nobody expected.
+pub(super) async fn panics(db: impl PgExecutor<'_>, limit: i64) -> Result<Vec<String>> {
+    let found = sqlx::query_scalar!(
+        r#"select format('run_%s: %s', replace(id::text, '-', ''), fault ->> 'message') as "what!"
+           from runs where stop_reason = 'host_error' and fault ->> 'message' like 'the host failed%' limit $1"#,
+        limit
+    );
+    Ok(found.fetch_all(db).await?)
+}
