@@ -61,13 +61,22 @@ fn block(scheduler: &Scheduler) -> Blocked {
     let dropped = Dropped::default();
     let guard = dropped.guard();
     let left = Mutex::new(left);
-    let running = scheduler.spawn(99, meter(), poll_fn(move |_| {
-        let _guard = &guard;
-        enter.send(()).expect("the test waits");
-        let _ = left.lock().expect("one poll at a time").recv();
-        Poll::Pending
-    }));
-    Blocked { running, entered, leave, dropped }
+    let running = scheduler.spawn(
+        99,
+        meter(),
+        poll_fn(move |_| {
+            let _guard = &guard;
+            enter.send(()).expect("the test waits");
+            let _ = left.lock().expect("one poll at a time").recv();
+            Poll::Pending
+        }),
+    );
+    Blocked {
+        running,
+        entered,
+        leave,
+        dropped,
+    }
 }
 
 impl Blocked {
@@ -112,13 +121,21 @@ async fn no_wake_up_is_lost() {
     let inside = AtomicBool::new(false);
     let (seen, place) = (Arc::clone(&permits), Arc::clone(&waker));
     let mut taken = 0;
-    let mut running = scheduler.spawn(1, meter(), poll_fn(move |cx| {
-        assert!(!inside.swap(true, Ordering::SeqCst), "polled twice at once");
-        *place.lock().expect("plain place") = Some(cx.waker().clone());
-        taken += seen.swap(0, Ordering::SeqCst);
-        inside.store(false, Ordering::SeqCst);
-        if taken == ROUNDS { Poll::Ready(()) } else { Poll::Pending }
-    }));
+    let mut running = scheduler.spawn(
+        1,
+        meter(),
+        poll_fn(move |cx| {
+            assert!(!inside.swap(true, Ordering::SeqCst), "polled twice at once");
+            *place.lock().expect("plain place") = Some(cx.waker().clone());
+            taken += seen.swap(0, Ordering::SeqCst);
+            inside.store(false, Ordering::SeqCst);
+            if taken == ROUNDS {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        }),
+    );
     let wakers: Vec<_> = (0..2)
         .map(|_| {
             let (permits, waker) = (Arc::clone(&permits), Arc::clone(&waker));
@@ -189,7 +206,11 @@ async fn a_stop_takes_a_ready_guest_before_its_turn() {
     blocked.running.stop();
     blocked.running.wait().await;
     let mut after = scheduler.spawn(1, meter(), async { 1 });
-    assert_eq!(after.wait().await, Some(1), "the queue goes on behind the empty slot");
+    assert_eq!(
+        after.wait().await,
+        Some(1),
+        "the queue goes on behind the empty slot"
+    );
     scheduler.close();
 }
 
@@ -197,7 +218,12 @@ async fn a_stop_takes_a_ready_guest_before_its_turn() {
 async fn a_stop_takes_a_polled_guest_at_the_end_of_its_slice() {
     let scheduler = scheduler(1);
     for drop_it in [false, true] {
-        let Blocked { mut running, entered, leave, dropped } = block(&scheduler);
+        let Blocked {
+            mut running,
+            entered,
+            leave,
+            dropped,
+        } = block(&scheduler);
         entered.recv().expect("it is polled");
         running.stop();
         assert_eq!(dropped.times(), 0, "its slice has not ended");

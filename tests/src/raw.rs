@@ -145,7 +145,11 @@ impl Raw<'_> {
 
     /// The component's text.
     pub fn text(&self) -> String {
-        let imports: Vec<&str> = self.imports.iter().map(|import| import.component()).collect();
+        let imports: Vec<&str> = self
+            .imports
+            .iter()
+            .map(|import| import.component())
+            .collect();
         let functions = || self.imports.iter().flat_map(|import| import.functions());
         let exports: String = functions()
             .map(|(name, _)| format!("(export \"{name}\" (func ${name}))"))

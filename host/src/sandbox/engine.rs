@@ -149,6 +149,8 @@ fn pool(config: &Config) -> PoolingAllocationConfig {
         .max_core_instances_per_component(u32::try_from(limits.core_instances).unwrap_or(u32::MAX))
         .max_memories_per_component(u32::try_from(limits.memories).unwrap_or(u32::MAX))
         .max_tables_per_component(u32::try_from(limits.tables).unwrap_or(u32::MAX))
+        .max_memories_per_module(u32::try_from(limits.memories).unwrap_or(u32::MAX))
+        .max_tables_per_module(u32::try_from(limits.tables).unwrap_or(u32::MAX))
         .max_memory_size(limits.memory_bytes)
         .table_elements(limits.table_elements)
         .max_component_instance_size(1 << 20)

@@ -11,13 +11,18 @@ pub(crate) async fn refused(host: &TestHost, bytes: &[u8], code: &str, detail: &
     let answer = client.upload("never", bytes).await;
     assert_eq!(answer.status, 422, "{}", answer.text);
     assert_eq!(answer.code(), code, "{}", answer.text);
-    assert!(answer.text.contains(detail), "it says `{detail}`: {}", answer.text);
+    assert!(
+        answer.text.contains(detail),
+        "it says `{detail}`: {}",
+        answer.text
+    );
     assert_eq!(client.get("/agents/never").await.status, 404);
-    for table in ["agents", "versions", "components"] {
-        let rows: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("select count(*) from {table}")))
-            .fetch_one(host.db())
-            .await
-            .expect("rows can be counted");
+    for table in ["agents", "agent_versions", "components"] {
+        let rows: i64 =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(format!("select count(*) from {table}")))
+                .fetch_one(host.db())
+                .await
+                .expect("rows can be counted");
         assert_eq!(rows, 0, "{table} after `{detail}`");
     }
 }
@@ -25,20 +30,73 @@ pub(crate) async fn refused(host: &TestHost, bytes: &[u8], code: &str, detail: &
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_component_brings_is_bounded() {
     let host = TestHost::start().await;
-    let of = |fields| Raw { fields, ..Raw::default() }.bytes();
-    let large = Raw { memory: "1025", ..Raw::default() }.bytes();
-    refused(&host, &large, "component_refused", "minimum byte size of 67174400 which exceeds the limit of 67108864").await;
+    let of = |fields: &str| {
+        Raw {
+            fields,
+            ..Raw::default()
+        }
+        .bytes()
+    };
+    let large = Raw {
+        memory: "1025",
+        ..Raw::default()
+    }
+    .bytes();
+    refused(
+        &host,
+        &large,
+        "component_refused",
+        "minimum byte size of 67174400 which exceeds the limit of 0x4000000",
+    )
+    .await;
     let sum = of("(memory 600) (memory 600)");
-    refused(&host, &sum, "describe_failed", "the memory limit was reached").await;
+    refused(
+        &host,
+        &sum,
+        "describe_failed",
+        "the memory limit was reached",
+    )
+    .await;
     let memories = of("(memory 1) (memory 1) (memory 1) (memory 1)");
-    refused(&host, &memories, "component_refused", "5 Wasm linear memories, which exceeds the configured maximum of 4").await;
+    refused(
+        &host,
+        &memories,
+        "component_refused",
+        "5 Wasm linear memories, which exceeds the configured maximum of 4",
+    )
+    .await;
     let tables = of(&"(table 1 funcref)".repeat(9));
-    refused(&host, &tables, "component_refused", "9 tables, which exceeds the configured maximum of 8").await;
+    refused(
+        &host,
+        &tables,
+        "component_refused",
+        "count of 9 exceeds the per-instance limit of 8",
+    )
+    .await;
     let table = of("(table 20001 funcref)");
-    refused(&host, &table, "component_refused", "minimum element size of 20001 which exceeds the limit of 20000").await;
-    let instances = format!("(core module $e) {}", "(core instance (instantiate $e))".repeat(15));
-    let instances = Raw { component: &instances, ..Raw::default() }.bytes();
-    refused(&host, &instances, "component_refused", "17 core module instances").await;
+    refused(
+        &host,
+        &table,
+        "component_refused",
+        "minimum element size of 20001 which exceeds the limit of 20000",
+    )
+    .await;
+    let instances = format!(
+        "(core module $e) {}",
+        "(core instance (instantiate $e))".repeat(15)
+    );
+    let instances = Raw {
+        component: &instances,
+        ..Raw::default()
+    }
+    .bytes();
+    refused(
+        &host,
+        &instances,
+        "component_refused",
+        "17 core module instances",
+    )
+    .await;
     let globals = of(&"(global (mut v128) (v128.const i64x2 0 0))".repeat(70_000));
     refused(&host, &globals, "component_refused", "which exceeds").await;
 }
@@ -55,8 +113,18 @@ async fn resources_a_component_makes_of_its_own_are_bounded() {
           (start $start))
         (core instance (instantiate $m (with "" (instance (export "new" (func $new)))))))
       (instance (instantiate $own))"#;
-    let bytes = Raw { component: own, ..Raw::default() }.bytes();
-    refused(&host, &bytes, "describe_failed", "the limit of open resources was reached").await;
+    let bytes = Raw {
+        component: own,
+        ..Raw::default()
+    }
+    .bytes();
+    refused(
+        &host,
+        &bytes,
+        "describe_failed",
+        "the limit of open resources was reached",
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,6 +154,12 @@ async fn an_upload_has_a_size() {
     let most = bytes.len();
     let host = TestHost::start_with(|config| config.agents.component_bytes = most).await;
     let longer = [bytes.as_slice(), &[0, 1, 0]].concat();
-    refused(&host, &longer, "component_too_large", &format!("larger than {most} bytes")).await;
+    refused(
+        &host,
+        &longer,
+        "component_too_large",
+        &format!("larger than {most} bytes"),
+    )
+    .await;
     host.client("acme").await.deploy("fits", &bytes).await;
 }

@@ -37,32 +37,45 @@ fn player(scheduler: &Scheduler, seed: u64) -> Player {
     let meter = meter();
     let fuel = Arc::clone(&meter);
     let mut dice = Dice(seed | 1);
-    let running = scheduler.spawn(u128::from(seed % 5), meter, poll_fn(move |cx| {
-        let _guard = &guard;
-        assert!(!inside.swap(true, Ordering::SeqCst), "polled twice at once");
-        fuel.set_fuel(fuel.fuel() + dice.roll(3_000));
-        *place.lock().expect("plain place") = Some(cx.waker().clone());
-        let next = dice.roll(100);
-        inside.store(false, Ordering::SeqCst);
-        match next {
-            0 => panic!("as the dice want it"),
-            1..4 => return Poll::Ready(seed),
-            4..60 => cx.waker().wake_by_ref(),
-            _ => {}
-        }
-        Poll::Pending
-    }));
-    Player { running, waker, dropped }
+    let running = scheduler.spawn(
+        u128::from(seed % 5),
+        meter,
+        poll_fn(move |cx| {
+            let _guard = &guard;
+            assert!(!inside.swap(true, Ordering::SeqCst), "polled twice at once");
+            fuel.set_fuel(fuel.fuel() + dice.roll(3_000));
+            *place.lock().expect("plain place") = Some(cx.waker().clone());
+            let next = dice.roll(100);
+            inside.store(false, Ordering::SeqCst);
+            match next {
+                0 => panic!("as the dice want it"),
+                1..4 => return Poll::Ready(seed),
+                4..60 => cx.waker().wake_by_ref(),
+                _ => {}
+            }
+            Poll::Pending
+        }),
+    );
+    Player {
+        running,
+        waker,
+        dropped,
+    }
 }
 
 async fn play(seed: u64) {
     let scheduler = scheduler(3);
     let mut dice = Dice(seed);
-    let players: Vec<Player> = (0..150).map(|_| player(&scheduler, dice.roll(u64::MAX >> 33))).collect();
+    let players: Vec<Player> = (0..150)
+        .map(|_| player(&scheduler, dice.roll(u64::MAX >> 33)))
+        .collect();
     let over = Arc::new(AtomicBool::new(false));
     let threads: Vec<_> = (0..2)
         .map(|n| {
-            let wakers: Vec<_> = players.iter().map(|player| Arc::clone(&player.waker)).collect();
+            let wakers: Vec<_> = players
+                .iter()
+                .map(|player| Arc::clone(&player.waker))
+                .collect();
             let over = Arc::clone(&over);
             let mut dice = Dice(seed + n + 1);
             std::thread::spawn(move || {
