@@ -11,11 +11,10 @@ use crate::agents::{self, Agents};
 use crate::config::Config;
 use crate::identity::Identity;
 use crate::kit::egress::Egress;
-use crate::kit::http::idempotency::Idempotency;
-use crate::kit::http::page::Cursors;
+use crate::kit::http::idempotency::{Admit, Idempotency};
 use crate::kit::secret::Seal;
-use crate::kit::{Clock, Error, Ids, Random, Result, Tasks, db};
-use crate::knowledge::Knowledge;
+use crate::kit::{Base, Clock, Error, Ids, Random, Result, Tasks, db};
+use crate::knowledge::{self, Knowledge};
 use crate::models::Models;
 use crate::runs::imports::Imports;
 use crate::runs::{self, Runs};
@@ -54,65 +53,31 @@ pub struct Parts {
 impl App {
     /// Makes every room. The database must be migrated.
     pub async fn build(config: Config, parts: Parts) -> Result<Self> {
-        let Parts {
-            db,
-            clock,
-            random,
-            master_key,
-            program,
-        } = parts;
-        let tasks = Tasks::current();
-        let ids = Ids::new(clock.clone(), random.clone());
-        let cursors = Cursors::new(&db::shared_key(&db, "cursors", &random).await?);
-        let artifact_key = db::shared_key(&db, "artifacts", &random).await?;
+        let base = Base::new(parts.db, parts.clock, parts.random.clone()).await?;
+        let artifact_key = db::shared_key(&base.db, "artifacts", &parts.random).await?;
         let sandbox = Sandbox::new(config.sandbox.clone()).map_err(Error::internal)?;
-        let scheduler =
-            Scheduler::start(threads(&config), config.sandbox.slice_fuel, tasks.runtime())?;
-        let artifacts = Artifacts::open(config.data.join("artifacts"), &artifact_key, &sandbox)?;
+        let scheduler = Scheduler::start(
+            threads(&config),
+            config.sandbox.slice_fuel,
+            base.tasks.runtime(),
+        )?;
         let imports = Imports::new(&sandbox).map_err(Error::internal)?;
+        let seal = Seal::new(&parts.master_key, parts.random);
 
-        let identity = Identity::new(db.clone(), clock.clone(), ids.clone(), cursors.clone());
+        let identity = Identity::new(&base);
         let agents = Agents::new(agents::Parts {
-            db: db.clone(),
-            clock: clock.clone(),
-            ids: ids.clone(),
-            cursors: cursors.clone(),
-            tasks: tasks.clone(),
+            base: base.clone(),
             sandbox: sandbox.clone(),
             scheduler: scheduler.clone(),
-            artifacts,
+            artifacts: Artifacts::open(config.data.join("artifacts"), &artifact_key, &sandbox)?,
             fits: imports.fits(),
-            program,
+            program: parts.program,
             config: config.agents.clone(),
         });
-        let models = Models::new(
-            db.clone(),
-            clock.clone(),
-            ids.clone(),
-            cursors.clone(),
-            Seal::new(&master_key, random),
-            Egress::new()?,
-            tasks.clone(),
-            config.models.clone(),
-        );
-        let mut knowledge_config = config.knowledge.clone();
-        if knowledge_config.index.as_os_str().is_empty() {
-            knowledge_config.index = config.data.join("index");
-        }
-        let knowledge = Knowledge::new(
-            db.clone(),
-            clock.clone(),
-            ids.clone(),
-            cursors.clone(),
-            tasks.clone(),
-            knowledge_config,
-        );
+        let models = Models::new(&base, seal.clone(), Egress::new()?, config.models.clone());
+        let knowledge = Knowledge::new(&base, knowledge_config(&config));
         let runs = Runs::new(runs::Parts {
-            db: db.clone(),
-            clock: clock.clone(),
-            ids: ids.clone(),
-            cursors,
-            tasks: tasks.clone(),
+            base: base.clone(),
             agents: agents.clone(),
             models: models.clone(),
             knowledge: knowledge.clone(),
@@ -121,19 +86,17 @@ impl App {
             imports,
             config: config.runs.clone(),
         });
-        let body_max = config.body_bytes.max(config.agents.component_bytes);
         let idempotency = Idempotency {
-            db: db.clone(),
-            clock: clock.clone(),
-            ids: ids.clone(),
-            body_max,
+            base: base.clone(),
+            seal,
+            admit: admit(&identity),
+            body_max: config.body_bytes.max(config.agents.component_bytes),
         };
-        let draining = watch::Sender::new(false);
         Ok(Self {
-            db,
-            clock,
-            ids,
-            tasks,
+            db: base.db,
+            clock: base.clock,
+            ids: base.ids,
+            tasks: base.tasks,
             scheduler,
             identity,
             agents,
@@ -142,9 +105,26 @@ impl App {
             runs,
             idempotency,
             config: Arc::new(config),
-            draining,
+            draining: watch::Sender::new(false),
         })
     }
+}
+
+/// Indexes stand in the data folder where nothing else is said.
+fn knowledge_config(config: &Config) -> knowledge::Config {
+    let mut knowledge = config.knowledge.clone();
+    if knowledge.index.as_os_str().is_empty() {
+        knowledge.index = config.data.join("index");
+    }
+    knowledge
+}
+
+fn admit(identity: &Identity) -> Admit {
+    let identity = identity.clone();
+    Arc::new(move |headers| {
+        let identity = identity.clone();
+        Box::pin(async move { identity.prove(&headers).await.map(drop) })
+    })
 }
 
 fn threads(config: &Config) -> usize {

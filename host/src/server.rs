@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::kit::error::{METHOD, NOT_FOUND};
-use crate::kit::http::{Problem, idempotency, request};
+use crate::kit::http::{Problem, idempotency, linger, request};
 use crate::kit::{Error, db};
 use crate::{agents, identity, knowledge, models, runs};
 
@@ -48,7 +48,7 @@ pub fn openapi() -> OpenApi {
     openapi
 }
 
-/// The service. Layers from the outside in: the request's id, panics, the body's limit, idempotency.
+/// The service. Layers from the outside in: the request's id, panics, lingering, the body's limit, idempotency.
 pub fn router(app: App) -> Router {
     routes()
         .split_for_parts()
@@ -65,6 +65,7 @@ pub fn router(app: App) -> Router {
             idempotency::remember,
         ))
         .layer(DefaultBodyLimit::max(app.config.body_bytes))
+        .layer(middleware::from_fn(linger::linger))
         .layer(CatchPanicLayer::custom(request::panicked))
         .layer(middleware::from_fn_with_state(
             app.ids.clone(),

@@ -42,6 +42,7 @@ fn files_that_are_named_exist() {
         root().join("host/src"),
         root().join("host/src/runs"),
         root().join("host/src/runs/log"),
+        root().join("host/src/runs/nodes"),
         root().join("guest-sdk/src"),
     ];
     let mut missing = Vec::new();

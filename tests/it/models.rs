@@ -12,9 +12,9 @@ mod openai;
 use bulkhead::billing::Meter;
 use bulkhead::identity::{Caller, Identity};
 use bulkhead::kit::egress::Egress;
-use bulkhead::kit::http::page::Cursors;
+use bulkhead::kit::http::Cursors;
 use bulkhead::kit::secret::Seal;
-use bulkhead::kit::{Clock, Ids, OrgId, Random, Secret, Tasks, db};
+use bulkhead::kit::{Base, Clock, Ids, OrgId, Random, Secret, Tasks, db};
 use bulkhead::models::chat::{Message, Part, Role};
 use bulkhead::models::{
     Chunk, Config, Finish, GenerateError, Kind, Models, PutConnection, Request,
@@ -32,6 +32,7 @@ struct Room {
     clock: Clock,
     pool: sqlx::PgPool,
     provider: Provider,
+    base: Base,
     _database: Database,
 }
 
@@ -46,18 +47,20 @@ impl Room {
         let clock = Clock::manual(datetime!(2026-01-02 03:04:05 UTC));
         let random = Random::seeded(7);
         let ids = Ids::new(clock.clone(), random.clone());
-        let cursors = Cursors::new(b"cursors");
-        let identity = Identity::new(pool.clone(), clock.clone(), ids.clone(), cursors.clone());
+        let base = Base {
+            db: pool.clone(),
+            clock: clock.clone(),
+            ids,
+            cursors: Cursors::new(b"cursors"),
+            tasks: Tasks::current(),
+        };
+        let identity = Identity::new(&base);
         let (_, _, key) = identity.create_organization("acme").await.unwrap();
         let caller = identity.authenticate(key.expose()).await.unwrap();
         let models = Models::new(
-            pool.clone(),
-            clock.clone(),
-            ids,
-            cursors,
+            &base,
             Seal::new(&[7; 32], random),
             Egress::new().unwrap(),
-            Tasks::current(),
             config,
         );
         Self {
@@ -65,6 +68,7 @@ impl Room {
             caller,
             clock,
             pool,
+            base,
             provider: Provider::start().await,
             _database: database,
         }

@@ -66,6 +66,8 @@ async fn a_spinning_guest_is_cancelled() {
     let mut events = client.stream("spin", &json!({ "input": "x" })).await;
     let run = events.run();
     events.next_of("started").await;
+    bulkhead_tests::host::eventually("it spins", async || host.host().app.scheduler.alive() == 1)
+        .await;
     let cancelled = client.cancel("spin", &run).await;
     assert_eq!(cancelled.status, 202, "{}", cancelled.text);
     assert_eq!(cancelled.json()["state"], "cancelled");

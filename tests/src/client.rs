@@ -76,15 +76,22 @@ impl Client {
         }
     }
 
-    /// A request to a path below the organization, or to an absolute one.
+    /// A request to a path below the organization, to one of the host, or to a whole URL.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let url = if path.starts_with("/v1") || !path.starts_with('/') || path.starts_with("/livez")
-        {
+        self.anonymous(method, path).bearer_auth(&self.key)
+    }
+
+    /// The same without a key.
+    pub fn anonymous(&self, method: Method, path: &str) -> RequestBuilder {
+        let absolute = ["/v1", "/livez", "/readyz", "/openapi.json"];
+        let url = if path.starts_with("http") {
+            path.to_owned()
+        } else if absolute.iter().any(|start| path.starts_with(start)) {
             format!("{}{path}", self.url)
         } else {
             format!("{}/v1/orgs/{}{path}", self.url, self.org)
         };
-        self.http.request(method, url).bearer_auth(&self.key)
+        self.http.request(method, url)
     }
 
     pub async fn get(&self, path: &str) -> Answer {

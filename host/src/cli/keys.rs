@@ -8,8 +8,7 @@ use super::terminal::view::{at, more};
 use super::terminal::{Failure, Output};
 use crate::config::Surroundings;
 use crate::identity::{Identity, Key, Scope};
-use crate::kit::http::page::Cursors;
-use crate::kit::{Clock, Ids, Random, Secret, db};
+use crate::kit::{Base, Clock, Random, Secret, db};
 
 /// Make, list and revoke API keys; make organizations
 #[derive(Debug, clap::Args)]
@@ -157,14 +156,8 @@ async fn direct(create: Create, out: Output) -> Result<(), Failure> {
     })?;
     let db = db::connect(url.expose(), 2).await?;
     refuse_unmigrated(&db).await?;
-    let random = Random::system();
-    let cursors = Cursors::new(&db::shared_key(&db, "cursors", &random).await?);
-    let identity = Identity::new(
-        db,
-        Clock::system(),
-        Ids::new(Clock::system(), random),
-        cursors,
-    );
+    let base = Base::new(db, Clock::system(), Random::system()).await?;
+    let identity = Identity::new(&base);
     let (slug, (key, secret)) = make(&identity, create).await?;
     let mut document = serde_json::to_value(&key)?;
     document["org"] = json!(slug);

@@ -4,47 +4,14 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequestParts, RawPathParams};
-use axum::http::header;
 use axum::http::request::Parts;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use axum::http::{HeaderMap, header};
 
-use super::{Identity, KeyId};
+use super::{Identity, KeyId, Scope};
 use crate::kit::{Code, Error, OrgId, Result};
 
 pub const MISSING_KEY: Code = Code::new("missing_key", 401, "The request has no API key");
 pub const FORBIDDEN: Code = Code::new("forbidden", 403, "The key may not do this");
-
-/// What a key may do. `admin` may do everything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Scope {
-    /// See agents, runs, knowledge.
-    Read,
-    /// Start and cancel runs.
-    Run,
-    /// Upload versions, move channels, change knowledge.
-    Deploy,
-    /// Keys and model connections, and everything else.
-    Admin,
-}
-
-impl Scope {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Run => "run",
-            Self::Deploy => "deploy",
-            Self::Admin => "admin",
-        }
-    }
-
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        [Self::Read, Self::Run, Self::Deploy, Self::Admin]
-            .into_iter()
-            .find(|s| s.as_str() == text)
-    }
-}
 
 /// Who calls, in which organization.
 #[derive(Clone, Debug)]
@@ -96,21 +63,34 @@ macro_rules! scoped {
 
 scoped!(Read Run Deploy Admin);
 
+impl Identity {
+    /// Proves the key that a request's headers carry.
+    pub async fn prove(&self, headers: &HeaderMap) -> Result<Caller> {
+        let token = headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.strip_prefix("Bearer "))
+            .ok_or_else(|| {
+                MISSING_KEY.because("Send the API key as `authorization: Bearer bh_…`.")
+            })?;
+        self.authenticate(token.trim()).await
+    }
+}
+
 async fn authenticate<S>(parts: &mut Parts, state: &S, scope: Scope) -> Result<Caller>
 where
     S: Send + Sync,
     Identity: FromRef<S>,
 {
-    let token = parts
-        .headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer "))
-        .ok_or_else(|| MISSING_KEY.because("Send the API key as `authorization: Bearer bh_…`."))?;
-    let caller = Identity::from_ref(state).authenticate(token.trim()).await?;
+    let caller = Identity::from_ref(state).prove(&parts.headers).await?;
+    // What is not text, or no text PostgreSQL can hold, names nothing.
+    let nothing = || Error::not_found("thing");
     let path = RawPathParams::from_request_parts(parts, state)
         .await
-        .map_err(Error::internal)?;
+        .map_err(|rejection| nothing().caused_by(rejection))?;
+    if path.iter().any(|(_, value)| value.contains('\0')) {
+        return Err(nothing());
+    }
     let org = path
         .iter()
         .find(|(name, _)| *name == "org")

@@ -11,8 +11,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::caller::{Caller, Scope};
-use super::{Identity, KeyId, store};
+use super::{Caller, Identity, KeyId, Scope, store};
 use crate::kit::http::{Cursor, Page, PageQuery};
 use crate::kit::{Code, Error, OrgId, Result, Secret};
 
@@ -87,6 +86,8 @@ impl Identity {
     /// Revokes a key; a repeat changes nothing. The last admin key cannot lock its organization out.
     pub async fn revoke_key(&self, caller: &Caller, id: KeyId) -> Result<Key> {
         let mut tx = self.db.begin().await?;
+        // Two admins who revoke each other take turns: the second is the last one.
+        store::lock_organization(&mut *tx, caller.org).await?;
         let key = store::revoke_key(&mut *tx, caller.org, id, self.clock.now())
             .await?
             .ok_or_else(|| Error::not_found("key"))?;

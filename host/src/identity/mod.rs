@@ -5,6 +5,7 @@ pub mod caller;
 pub mod http;
 pub mod keys;
 pub mod organizations;
+mod scope;
 mod store;
 
 use std::sync::Arc;
@@ -14,11 +15,12 @@ use moka::future::Cache;
 use sqlx::PgPool;
 
 use crate::id;
-use crate::kit::http::page::Cursors;
-use crate::kit::{Clock, Ids};
+use crate::kit::http::Cursors;
+use crate::kit::{Base, Clock, Ids};
 
-pub use caller::{Admin, Caller, Deploy, Read, Run, Scope};
+pub use caller::{Admin, Caller, Deploy, Read, Run};
 pub use keys::{Key, NewKey};
+pub use scope::Scope;
 
 id!(KeyId, "key_", "An API key.");
 
@@ -38,16 +40,16 @@ pub struct Identity {
 }
 
 impl Identity {
-    pub fn new(db: PgPool, clock: Clock, ids: Ids, cursors: Cursors) -> Self {
+    pub fn new(base: &Base) -> Self {
         let callers = Cache::builder()
             .max_capacity(CACHED_MAX)
             .time_to_live(CACHED_FOR)
             .build();
         Self {
-            db,
-            clock,
-            ids,
-            cursors,
+            db: base.db.clone(),
+            clock: base.clock.clone(),
+            ids: base.ids.clone(),
+            cursors: base.cursors.clone(),
             callers,
         }
     }

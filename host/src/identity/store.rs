@@ -46,6 +46,17 @@ pub(super) async fn find_organization(db: &PgPool, slug: &str) -> Result<Option<
     Ok(id.map(OrgId))
 }
 
+/// Held until the transaction ends: changes that look at all keys of an organization take turns.
+pub(super) async fn lock_organization(db: impl PgExecutor<'_>, org: OrgId) -> Result<()> {
+    sqlx::query!(
+        "select id from organizations where id = $1 for no key update",
+        org.0
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(())
+}
+
 pub(super) async fn insert_key(db: &PgPool, org: OrgId, key: &Key, digest: &[u8]) -> Result<()> {
     let scopes: Vec<String> = key
         .scopes

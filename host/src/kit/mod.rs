@@ -1,6 +1,7 @@
 //! What every room uses and no room owns: errors, time, ids, the database, HTTP conventions.
 //! Knows no capability; imports nothing of the host but itself.
 
+pub mod base;
 pub mod clock;
 pub mod commit;
 pub mod db;
@@ -9,11 +10,14 @@ pub mod error;
 pub mod http;
 pub mod ids;
 pub mod jobs;
+pub mod random;
 pub mod secret;
 pub mod tasks;
 
+pub use base::Base;
 pub use clock::Clock;
 pub use error::{Code, Error, Result};
-pub use ids::{Ids, OrgId, Random};
+pub use ids::{Ids, OrgId};
+pub use random::Random;
 pub use secret::Secret;
 pub use tasks::Tasks;

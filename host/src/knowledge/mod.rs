@@ -20,8 +20,8 @@ use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
 use crate::id;
-use crate::kit::http::page::Cursors;
-use crate::kit::{Clock, Ids, Tasks};
+use crate::kit::http::Cursors;
+use crate::kit::{Base, Clock, Ids, Tasks};
 
 pub use config::Config;
 pub use entries::{Entry, EntryWithContent, ListQuery, NewEntry, Put};
@@ -49,18 +49,14 @@ pub struct Knowledge {
 }
 
 impl Knowledge {
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the handle's fields are its dependencies"
-    )]
-    pub fn new(
-        db: PgPool,
-        clock: Clock,
-        ids: Ids,
-        cursors: Cursors,
-        tasks: Tasks,
-        config: Config,
-    ) -> Self {
+    pub fn new(base: &Base, config: Config) -> Self {
+        let Base {
+            db,
+            clock,
+            ids,
+            cursors,
+            tasks,
+        } = base.clone();
         let config = Arc::new(config);
         Self {
             indexes: index::Indexes::new(db.clone(), tasks.clone(), Arc::clone(&config)),

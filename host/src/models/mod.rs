@@ -18,9 +18,9 @@ use sqlx::PgPool;
 
 use crate::id;
 use crate::kit::egress::Egress;
-use crate::kit::http::page::Cursors;
+use crate::kit::http::Cursors;
 use crate::kit::secret::Seal;
-use crate::kit::{Clock, Ids, Tasks};
+use crate::kit::{Base, Clock, Ids, Tasks};
 
 pub use chat::{Chunk, Finish, FinishReason, GenerateError, Request};
 pub use config::Config;
@@ -44,20 +44,14 @@ pub struct Models {
 }
 
 impl Models {
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the handle's fields are its dependencies"
-    )]
-    pub fn new(
-        db: PgPool,
-        clock: Clock,
-        ids: Ids,
-        cursors: Cursors,
-        seal: Seal,
-        egress: Egress,
-        tasks: Tasks,
-        config: Config,
-    ) -> Self {
+    pub fn new(base: &Base, seal: Seal, egress: Egress, config: Config) -> Self {
+        let Base {
+            db,
+            clock,
+            ids,
+            cursors,
+            tasks,
+        } = base.clone();
         let random = ids.random().clone();
         Self {
             openai: openai::OpenAi::new(egress, clock.clone(), random, config.clone()),

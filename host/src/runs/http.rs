@@ -4,34 +4,29 @@
     reason = "utoipa's macros qualify what they name"
 )]
 
-use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::Body as ResponseBody;
 use axum::extract::{Extension, FromRef, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use bytes::Bytes;
-use futures_util::stream::unfold;
 use serde::Deserialize;
 use time::OffsetDateTime;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::log::http::{event_stream, wants_stream};
 use super::log::stream::Stream;
 use super::start::{NewRun, Started};
-use super::view::{EventView, RunView, StepView};
+use super::view::RunView;
 use super::{RunId, Runs, store};
 use crate::identity::{Caller, Identity, Read, Run};
 use crate::kit::http::idempotency::{Assigned, Replay};
-use crate::kit::http::{Body, Cursor, Page, Params, Problem, Query, sse};
+use crate::kit::http::{Body, Cursor, Page, Params, Problem, Query};
 use crate::kit::{Error, Result};
 
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const WAIT_MAX_S: u64 = 60;
-const EVENTS_PAGE: i64 = 1_000;
 
 pub fn router<S>() -> OpenApiRouter<S>
 where
@@ -42,9 +37,8 @@ where
     OpenApiRouter::new()
         .routes(routes!(create, list))
         .routes(routes!(get))
-        .routes(routes!(events))
-        .routes(routes!(steps))
         .routes(routes!(cancel))
+        .merge(super::log::http::router())
 }
 
 #[derive(Deserialize)]
@@ -53,13 +47,13 @@ struct AgentPath {
 }
 
 #[derive(Deserialize)]
-struct RunPath {
-    agent: String,
+pub(super) struct RunPath {
+    pub(super) agent: String,
     run: String,
 }
 
 impl RunPath {
-    fn id(&self) -> Result<RunId> {
+    pub(super) fn id(&self) -> Result<RunId> {
         self.run.parse().map_err(|_| Error::not_found("run"))
     }
 }
@@ -98,33 +92,27 @@ async fn create(
         )));
     }
     let id = assigned.map(|Extension(Assigned(id))| id);
-    if let Some(run) = id.map(RunId)
-        && (replay.is_some() || runs.exists(&caller, &path.agent, run).await?)
-    {
-        // The first request made this run: show it again.
-        let stream = runs.stream(&caller, &path.agent, run, 0).await?;
-        return Ok(streamed(&caller, &path.agent, run, stream));
-    }
-    let Started { run, live, events } = runs.start(&caller, &path.agent, new, id).await?;
-    if wants_stream(&headers) {
-        return Ok(streamed(&caller, &path.agent, run, events));
-    }
-    if let Some(wait) = query.wait {
-        // Over or not, what follows tells how the run stands.
-        let _ = tokio::time::timeout(Duration::from_secs(wait), live.ended()).await;
-    }
-    let view = runs.get(&caller, &path.agent, run).await?;
-    let status = if view.ended_at.is_some() {
-        StatusCode::OK
-    } else {
-        StatusCode::ACCEPTED
+    let made = match id.map(RunId) {
+        Some(run) if replay.is_some() || runs.exists(&caller, &path.agent, run).await? => Some(run),
+        _ => None,
     };
-    Ok((
-        status,
-        [(header::LOCATION, location(&caller, &path.agent, run))],
-        Json(view),
-    )
-        .into_response())
+    let stream = replay.is_some() || wants_stream(&headers);
+    let run = match made {
+        // The first request made this run: show it again.
+        Some(run) if stream => {
+            let events = runs.stream(&caller, &path.agent, run, 0).await?;
+            return Ok(streamed(&caller, &path.agent, run, events));
+        }
+        Some(run) => run,
+        None => {
+            let Started { run, events, .. } = runs.start(&caller, &path.agent, new, id).await?;
+            if stream {
+                return Ok(streamed(&caller, &path.agent, run, events));
+            }
+            run
+        }
+    };
+    runs.shown(&caller, &path.agent, run, query.wait).await
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -170,79 +158,6 @@ async fn get(
     Ok(Json(runs.get(&caller, &path.agent, path.id()?).await?))
 }
 
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-struct EventsQuery {
-    /// Only events after this seq.
-    after: Option<i32>,
-}
-
-/// Read a run's events
-///
-/// With `Accept: text/event-stream` as they come, from `Last-Event-ID` or `?after=` on; 204 where the run has ended
-/// and nothing is left. Else up to 1,000 of them as JSON.
-#[utoipa::path(get, path = "/v1/orgs/{org}/agents/{agent}/runs/{run}/events", tag = "runs",
-    params(("org" = String, Path,), ("agent" = String, Path,), ("run" = String, Path,), EventsQuery),
-    responses((status = 200, body = Page<EventView>), (status = 204, description = "Nothing is left to send."),
-        (status = "4XX", body = Problem)))]
-async fn events(
-    State(runs): State<Runs>,
-    Read(caller): Read,
-    Params(path): Params<RunPath>,
-    Query(query): Query<EventsQuery>,
-    headers: HeaderMap,
-) -> Result<Response> {
-    let run = path.id()?;
-    let after = resume_point(&headers, query.after)?;
-    if !wants_stream(&headers) {
-        let data = runs.events(&caller, &path.agent, run, after).await?;
-        return Ok(Json(Page {
-            data,
-            next_cursor: None,
-        })
-        .into_response());
-    }
-    let view = runs.get(&caller, &path.agent, run).await?;
-    let mut stream = runs.stream(&caller, &path.agent, run, after).await?;
-    if view.ended_at.is_some() {
-        // Either something is left, or the client has it all.
-        stream = stream.complete();
-        let Some(first) = stream.next_stored().await? else {
-            return Ok(StatusCode::NO_CONTENT.into_response());
-        };
-        stream.give_back(first);
-    }
-    Ok(event_stream(stream))
-}
-
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-struct StepsQuery {
-    /// Only steps after this seq.
-    after: Option<i32>,
-}
-
-/// Read a run's journal
-#[utoipa::path(get, path = "/v1/orgs/{org}/agents/{agent}/runs/{run}/steps", tag = "runs",
-    params(("org" = String, Path,), ("agent" = String, Path,), ("run" = String, Path,), StepsQuery),
-    responses((status = 200, body = Page<StepView>), (status = "4XX", body = Problem)))]
-async fn steps(
-    State(runs): State<Runs>,
-    Read(caller): Read,
-    Params(path): Params<RunPath>,
-    Query(query): Query<StepsQuery>,
-) -> Result<Json<Page<StepView>>> {
-    let data = runs
-        .steps(&caller, &path.agent, path.id()?, query.after.unwrap_or(0))
-        .await?;
-    Ok(Json(Page {
-        data,
-        next_cursor: None,
-    }))
-}
-
 /// Cancel a run
 ///
 /// The first request is answered 202, a repeat 200 with the original times; both with the receipt once the run is
@@ -277,7 +192,28 @@ impl Runs {
             .ok_or_else(|| Error::not_found("run"))
     }
 
-    async fn exists(&self, caller: &Caller, agent: &str, run: RunId) -> Result<bool> {
+    /// The answer to a start that is not a stream: 202, or 200 where it waited for the end and saw it.
+    async fn shown(
+        &self,
+        caller: &Caller,
+        agent: &str,
+        run: RunId,
+        wait: Option<u64>,
+    ) -> Result<Response> {
+        // A run that is not here any more has ended.
+        if let (Some(wait), Some(live)) = (wait, self.inner.live.get(run)) {
+            let _ = tokio::time::timeout(Duration::from_secs(wait), live.ended()).await;
+        }
+        let view = self.get(caller, agent, run).await?;
+        let status = match wait.is_some() && view.ended_at.is_some() {
+            true => StatusCode::OK,
+            false => StatusCode::ACCEPTED,
+        };
+        let location = [(header::LOCATION, location(caller, agent, run))];
+        Ok((status, location, Json(view)).into_response())
+    }
+
+    pub(super) async fn exists(&self, caller: &Caller, agent: &str, run: RunId) -> Result<bool> {
         store::exists(&self.inner.db, (caller.org, agent, run)).await
     }
 
@@ -336,69 +272,6 @@ impl Runs {
             live.as_ref(),
         ))
     }
-
-    async fn events(
-        &self,
-        caller: &Caller,
-        agent: &str,
-        run: RunId,
-        after: i32,
-    ) -> Result<Vec<EventView>> {
-        if !self.exists(caller, agent, run).await? {
-            return Err(Error::not_found("run"));
-        }
-        let events =
-            super::log::events_after(&self.inner.db, (caller.org, run), after, EVENTS_PAGE).await?;
-        events
-            .into_iter()
-            .map(|event| {
-                let data = serde_json::value::RawValue::from_string((*event.data).to_owned())?;
-                Ok(EventView {
-                    seq: event.seq,
-                    at: event.at,
-                    kind: (*event.kind).to_owned(),
-                    data,
-                })
-            })
-            .collect()
-    }
-
-    async fn steps(
-        &self,
-        caller: &Caller,
-        agent: &str,
-        run: RunId,
-        after: i32,
-    ) -> Result<Vec<StepView>> {
-        if !self.exists(caller, agent, run).await? {
-            return Err(Error::not_found("run"));
-        }
-        store::steps_after(&self.inner.db, (caller.org, run), (after, EVENTS_PAGE)).await
-    }
-}
-
-fn wants_stream(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .any(|value| value.contains("text/event-stream"))
-}
-
-fn resume_point(headers: &HeaderMap, after: Option<i32>) -> Result<i32> {
-    let last = headers
-        .get("last-event-id")
-        .and_then(|value| value.to_str().ok());
-    let after = match last {
-        Some(text) => text.parse().map_err(|_| {
-            Error::invalid("`Last-Event-ID` must be the `id` of an event of this run.")
-        })?,
-        None => after.unwrap_or(0),
-    };
-    if after < 0 {
-        return Err(Error::invalid("`after` must be the seq of an event, or 0."));
-    }
-    Ok(after)
 }
 
 fn location(caller: &Caller, agent: &str, run: RunId) -> String {
@@ -413,37 +286,4 @@ fn streamed(caller: &Caller, agent: &str, run: RunId, stream: Stream) -> Respons
     // A stream is not stored under an idempotency key: its repeat is streamed again.
     response.extensions_mut().insert(Replay);
     response
-}
-
-/// The events as SSE. The body is pulled by the connection, so a reader that does not read holds nothing but its
-/// place.
-fn event_stream(stream: Stream) -> Response {
-    let frames = unfold((stream, true), |(mut stream, first)| async move {
-        if first {
-            return Some((Ok::<Bytes, Infallible>(sse::KEEP_ALIVE), (stream, false)));
-        }
-        let frame = match tokio::time::timeout(KEEP_ALIVE, stream.next_stored()).await {
-            Err(_) => sse::KEEP_ALIVE,
-            Ok(Ok(Some(event))) => sse::frame(event.seq, &event.kind, &event.data),
-            Ok(Ok(None)) => return None,
-            Ok(Err(error)) => {
-                // The client resumes with the last id it has.
-                tracing::warn!(%error, cause = error.chain(), "a stream was cut");
-                return None;
-            }
-        };
-        Some((Ok(frame), (stream, false)))
-    });
-    let headers = [
-        (
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("text/event-stream"),
-        ),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        (
-            header::HeaderName::from_static("x-accel-buffering"),
-            HeaderValue::from_static("no"),
-        ),
-    ];
-    (headers, ResponseBody::from_stream(frames)).into_response()
 }

@@ -11,8 +11,8 @@ mod questions;
 use std::path::Path;
 
 use bulkhead::identity::{Caller, Identity, Scope};
-use bulkhead::kit::http::page::Cursors;
-use bulkhead::kit::{Clock, Ids, OrgId, Random, Tasks, db};
+use bulkhead::kit::http::Cursors;
+use bulkhead::kit::{Base, Clock, Ids, OrgId, Random, Tasks, db};
 use bulkhead::knowledge::{Config, Hit, Knowledge, NewEntry, Put, Query};
 use bulkhead_tests::database::{self, Database};
 use bulkhead_tests::folder::Folder;
@@ -35,8 +35,7 @@ impl Room {
             .await
             .expect("the database is there");
         let clock = Clock::manual(Clock::system().now());
-        let ids = Ids::new(clock.clone(), Random::system());
-        let identity = Identity::new(db.clone(), clock.clone(), ids, Cursors::new(b"test"));
+        let identity = Identity::new(&base(&db, &clock));
         let caller = organization(&identity, "first").await;
         Self {
             db,
@@ -61,14 +60,7 @@ impl Room {
     }
 
     fn node_with(&self, config: Config) -> Knowledge {
-        Knowledge::new(
-            self.db.clone(),
-            self.clock.clone(),
-            Ids::new(self.clock.clone(), Random::system()),
-            Cursors::new(b"test"),
-            Tasks::current(),
-            config,
-        )
+        Knowledge::new(&base(&self.db, &self.clock), config)
     }
 
     async fn put(&self, node: &Knowledge, source: &str, content: &str) -> Put {
@@ -80,6 +72,16 @@ impl Room {
     async fn sources(&self, node: &Knowledge, text: &str) -> Vec<String> {
         let hits = search(node, self.org(), text).await;
         hits.into_iter().filter_map(|hit| hit.source).collect()
+    }
+}
+
+fn base(db: &PgPool, clock: &Clock) -> Base {
+    Base {
+        db: db.clone(),
+        clock: clock.clone(),
+        ids: Ids::new(clock.clone(), Random::system()),
+        cursors: Cursors::new(b"test"),
+        tasks: Tasks::current(),
     }
 }
 

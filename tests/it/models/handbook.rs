@@ -3,8 +3,6 @@
 
 use std::path::Path;
 
-use bulkhead::kit::http::page::Cursors;
-use bulkhead::kit::{Ids, Random, Tasks};
 use bulkhead::knowledge::{self, Knowledge, ingest};
 use bulkhead::models::Request;
 use bulkhead::models::chat::{Message, Part, Passage, Role};
@@ -18,11 +16,7 @@ const PASSAGES: u32 = 6;
 impl Room {
     async fn handbook(&self, folder: &Folder) -> Knowledge {
         let knowledge = Knowledge::new(
-            self.pool.clone(),
-            self.clock.clone(),
-            Ids::new(self.clock.clone(), Random::seeded(3)),
-            Cursors::new(b"cursors"),
-            Tasks::current(),
+            &self.base,
             knowledge::Config {
                 index: folder.join("index"),
                 ..knowledge::Config::default()

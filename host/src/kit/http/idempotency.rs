@@ -2,18 +2,21 @@
 //! answered with what the first was answered, for 24 h. In flight: 409. Another body: 422. A stream is not stored:
 //! its repeat is told where it lives (`Replay`) and the handler streams it again.
 
+use std::sync::Arc;
+
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use futures_util::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
-use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::store;
+use super::{request, store};
 use crate::kit::error::{INVALID, TOO_LARGE};
-use crate::kit::{Clock, Code, Error, Ids, Result};
+use crate::kit::secret::Seal;
+use crate::kit::{Base, Code, Error, Result, Secret};
 
 pub const IN_FLIGHT: Code = Code::new(
     "idempotency_in_flight",
@@ -26,17 +29,24 @@ pub const OTHER_BODY: Code = Code::new(
     "The key was used for another request",
 );
 
+const REPLAYED: &str = "idempotency-replayed";
+
 /// A first request that died with its host blocks its key no longer than this.
 const ABANDONED_AFTER: time::Duration = time::Duration::minutes(10);
 const KEPT_FOR: time::Duration = time::Duration::hours(24);
-const BODY_MAX: usize = 1 << 20;
+/// The largest answer there is: a run's whole output, escaped.
+const ANSWER_MAX: usize = 32 << 20;
+
+/// Proves a request's caller by its headers, before anything is kept for it or shown to it.
+pub type Admit = Arc<dyn Fn(HeaderMap) -> BoxFuture<'static, Result<()>> + Send + Sync>;
 
 /// What the middleware needs.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Idempotency {
-    pub db: PgPool,
-    pub clock: Clock,
-    pub ids: Ids,
+    pub base: Base,
+    /// Answers are sealed at rest: one may show a key's secret.
+    pub seal: Seal,
+    pub admit: Admit,
     /// The most bytes of a body under a key: the largest body any JSON route takes.
     pub body_max: usize,
 }
@@ -52,6 +62,8 @@ pub struct Replay;
 struct Key {
     scope: Vec<u8>,
     body: Vec<u8>,
+    /// Marks the claim of this request.
+    token: Uuid,
 }
 
 /// The layer. Requests without the header, and other methods, pass.
@@ -76,6 +88,7 @@ async fn keyed(state: &Idempotency, request: Request, next: Next) -> Result<Resp
     let header = sane
         .ok_or_else(|| INVALID.because("`Idempotency-Key` must be 1 to 255 printable characters."))?
         .to_owned();
+    (state.admit)(request.headers().clone()).await?;
     let (mut parts, body) = request.into_parts();
     let body = to_bytes(body, state.body_max).await.map_err(|error| {
         TOO_LARGE
@@ -85,6 +98,7 @@ async fn keyed(state: &Idempotency, request: Request, next: Next) -> Result<Resp
     let key = Key {
         scope: scope(&parts.headers, parts.uri.path(), &header),
         body: Sha256::digest(&body).to_vec(),
+        token: state.base.ids.next(),
     };
     let assigned = match claim(state, &key).await? {
         Claim::First(assigned) => assigned,
@@ -92,12 +106,37 @@ async fn keyed(state: &Idempotency, request: Request, next: Next) -> Result<Resp
         Claim::Stream(assigned) => {
             parts.extensions.insert(Assigned(assigned));
             parts.extensions.insert(Replay);
-            return Ok(next.run(Request::from_parts(parts, Body::from(body))).await);
+            let mut response = next.run(Request::from_parts(parts, Body::from(body))).await;
+            response
+                .headers_mut()
+                .insert(REPLAYED, HeaderValue::from_static("true"));
+            return Ok(response);
         }
     };
     parts.extensions.insert(Assigned(assigned));
-    let response = next.run(Request::from_parts(parts, Body::from(body))).await;
-    keep(state, &key, response).await
+    let request = Request::from_parts(parts, Body::from(body));
+    finish(state.clone(), key, next.run(request)).await
+}
+
+/// Does the work and keeps the answer even where the client does not wait for it: its repeat will ask.
+async fn finish(
+    state: Idempotency,
+    key: Key,
+    work: impl Future<Output = Response> + Send + 'static,
+) -> Result<Response> {
+    let (db, scope, token) = (state.base.db.clone(), key.scope.clone(), key.token);
+    let tasks = state.base.tasks.clone();
+    let done = tasks.spawn(request::carried(async move {
+        let response = work.await;
+        keep(&state, &key, response).await
+    }));
+    match done.await {
+        Ok(answer) => answer,
+        Err(panic) => {
+            store::release(&db, (&scope, token)).await?;
+            Err(Error::internal(panic))
+        }
+    }
 }
 
 /// A key belongs to its caller and its route; the credential itself is not kept, only its digest with the rest.
@@ -120,22 +159,21 @@ enum Claim {
 }
 
 async fn claim(state: &Idempotency, key: &Key) -> Result<Claim> {
-    let now = state.clock.now();
-    let token: Uuid = state.ids.next();
+    let now = state.base.clock.now();
     let times = store::Times {
         now,
         expired: now - KEPT_FOR,
         abandoned: now - ABANDONED_AFTER,
     };
-    let row = store::claim(&state.db, (&key.scope, &key.body), token, times).await?;
+    let row = store::claim(&state.base.db, (&key.scope, &key.body), key.token, times).await?;
     if row.body != key.body {
         return Err(OTHER_BODY.because("Use a new `Idempotency-Key` for another body."));
     }
     match row.status {
-        None if row.claim == token => Ok(Claim::First(row.assigned)),
+        None if row.claim == key.token => Ok(Claim::First(row.assigned)),
         None => Err(IN_FLIGHT.because("Wait for the first request with this key, then repeat.")),
         Some(store::STREAM) => Ok(Claim::Stream(row.assigned)),
-        Some(status) => Ok(Claim::Done(rebuild(status, row.headers, row.answer)?)),
+        Some(_) => Ok(Claim::Done(rebuild(state, key, row)?)),
     }
 }
 
@@ -143,15 +181,15 @@ async fn keep(state: &Idempotency, key: &Key, response: Response) -> Result<Resp
     let status = response.status();
     if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
         // Nothing was done: the same key may try again.
-        store::release(&state.db, &key.scope).await?;
+        store::release(&state.base.db, (&key.scope, key.token)).await?;
         return Ok(response);
     }
     if response.extensions().get::<Replay>().is_some() {
-        store::keep(&state.db, &key.scope, store::STREAM, None).await?;
+        store::keep(&state.base.db, (&key.scope, key.token), store::STREAM, None).await?;
         return Ok(response);
     }
     let (parts, body) = response.into_parts();
-    let body = to_bytes(body, BODY_MAX).await.map_err(Error::internal)?;
+    let body = to_bytes(body, ANSWER_MAX).await.map_err(Error::internal)?;
     let headers: Vec<(String, String)> = [header::CONTENT_TYPE, header::LOCATION]
         .iter()
         .filter_map(|name| {
@@ -163,22 +201,24 @@ async fn keep(state: &Idempotency, key: &Key, response: Response) -> Result<Resp
         .collect();
     let headers = serde_json::to_value(headers).map_err(Error::internal)?;
     let status = i32::from(status.as_u16());
-    store::keep(&state.db, &key.scope, status, Some((&headers, &body[..]))).await?;
+    let text = String::from_utf8(body.to_vec()).map_err(Error::internal)?;
+    let sealed = state.seal.seal(&key.scope, &Secret::new(text));
+    let kept = Some((&headers, &sealed[..]));
+    store::keep(&state.base.db, (&key.scope, key.token), status, kept).await?;
     Ok(Response::from_parts(parts, Body::from(body)))
 }
 
-fn rebuild(
-    status: i32,
-    headers: Option<serde_json::Value>,
-    body: Option<Vec<u8>>,
-) -> Result<Response> {
-    let status = u16::try_from(status)
-        .ok()
+fn rebuild(state: &Idempotency, key: &Key, row: store::Row) -> Result<Response> {
+    let answer = row.answer.unwrap_or_default();
+    let text = state.seal.open(&key.scope, &answer)?;
+    let status = row
+        .status
+        .and_then(|status| u16::try_from(status).ok())
         .and_then(|status| StatusCode::from_u16(status).ok());
-    let mut response = Response::new(Body::from(body.unwrap_or_default()));
+    let mut response = Response::new(Body::from(text.expose().to_owned()));
     *response.status_mut() = status.unwrap_or(StatusCode::OK);
     let headers: Vec<(String, String)> =
-        serde_json::from_value(headers.unwrap_or_default()).map_err(Error::internal)?;
+        serde_json::from_value(row.headers.unwrap_or_default()).map_err(Error::internal)?;
     for (name, value) in headers {
         let name = HeaderName::try_from(name).map_err(Error::internal)?;
         response
@@ -187,6 +227,6 @@ fn rebuild(
     }
     response
         .headers_mut()
-        .insert("idempotency-replayed", HeaderValue::from_static("true"));
+        .insert(REPLAYED, HeaderValue::from_static("true"));
     Ok(response)
 }

@@ -1,7 +1,9 @@
 //! The conventions every endpoint keeps: problems, bodies, pages, idempotency, request ids, SSE.
 
 pub mod body;
+pub mod cursor;
 pub mod idempotency;
+pub mod linger;
 pub mod page;
 pub mod problem;
 pub mod request;
@@ -10,6 +12,7 @@ pub mod sse;
 pub mod store;
 
 pub use body::{Body, Params, Query};
-pub use page::{Cursor, Page, PageQuery};
+pub use cursor::{Cursor, Cursors};
+pub use page::{Page, PageQuery};
 pub use problem::Problem;
 pub use request::RequestId;

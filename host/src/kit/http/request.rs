@@ -33,6 +33,17 @@ pub fn current() -> Option<RequestId> {
     CURRENT.try_with(Clone::clone).ok()
 }
 
+/// `work` under the id and the span of the request being answered, wherever it is spawned.
+pub(super) fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    let (id, work) = (current(), work.in_current_span());
+    async move {
+        match id {
+            Some(id) => CURRENT.scope(id, work).await,
+            None => work.await,
+        }
+    }
+}
+
 /// The outermost layer: names the request, times it, counts it.
 pub async fn identify(
     axum::extract::State(ids): axum::extract::State<Ids>,

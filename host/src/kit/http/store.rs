@@ -60,10 +60,11 @@ pub(super) async fn claim(
 }
 
 /// Gives the key back: nothing was done under it.
-pub(super) async fn release(db: &PgPool, scope: &[u8]) -> Result<()> {
+pub(super) async fn release(db: &PgPool, (scope, claim): (&[u8], Uuid)) -> Result<()> {
     sqlx::query!(
-        "delete from idempotency_keys where scope = $1 and status is null",
-        scope
+        "delete from idempotency_keys where scope = $1 and claim = $2 and status is null",
+        scope,
+        claim
     )
     .execute(db)
     .await?;
@@ -72,17 +73,18 @@ pub(super) async fn release(db: &PgPool, scope: &[u8]) -> Result<()> {
 
 pub(super) async fn keep(
     db: &PgPool,
-    scope: &[u8],
+    (scope, claim): (&[u8], Uuid),
     status: i32,
     answer: Option<(&serde_json::Value, &[u8])>,
 ) -> Result<()> {
     let (headers, body) = answer.unzip();
     sqlx::query!(
-        "update idempotency_keys set status = $2, headers = $3, answer = $4 where scope = $1",
+        "update idempotency_keys set status = $2, headers = $3, answer = $4 where scope = $1 and claim = $5",
         scope,
         status,
         headers,
         body,
+        claim,
     )
     .execute(db)
     .await?;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::super::Config;
 use super::super::chat::{Chunk, Finish, FinishReason, GenerateError, Request, ToolCall};
-use super::broken;
+use super::client::broken;
 use super::fault::clamp;
 use super::scrub::Scrub;
 use crate::billing::meter;

@@ -3,6 +3,7 @@
 
 pub mod change;
 pub mod event;
+pub mod http;
 pub mod live;
 pub mod record;
 mod store;

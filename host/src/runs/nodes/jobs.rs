@@ -4,15 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::log::change::End;
-use super::log::event::Done;
-use super::log::record::Key;
-use super::log::{Change, Event, Live, StopCause, last_event, output_so_far};
-use super::view::{Receipt, Usage};
-use super::{RunId, Runs, store};
+use super::store;
 use crate::kit::Result;
 use crate::kit::jobs::Job;
 use crate::models::guest::recorded_tokens;
+use crate::runs::log::change::End;
+use crate::runs::log::event::Done;
+use crate::runs::log::record::Key;
+use crate::runs::log::{Change, Event, Live, StopCause, last_event, output_so_far};
+use crate::runs::store::usage_record;
+use crate::runs::{Receipt, RunId, Runs, Usage};
 
 const HEARTBEAT: Duration = Duration::from_secs(5);
 const CANCEL_POLL: Duration = Duration::from_millis(500);
@@ -125,7 +126,7 @@ impl Runs {
             receipt: serde_json::to_string(&receipt)?,
             guest_log: None,
             last: done.store(seq, now)?,
-            usage: store::usage_record(&orphan.row, usage, now),
+            usage: usage_record(&orphan.row, usage, now),
         };
         let key = Key {
             org,

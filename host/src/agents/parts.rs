@@ -1,0 +1,72 @@
+//! What the room is made from, and its limits.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+
+use super::{Agents, Fits, channels};
+use crate::kit::Base;
+use crate::sandbox::compile::Artifacts;
+use crate::sandbox::{Sandbox, Scheduler};
+
+/// The limits of this room.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The largest component, in bytes; at most 64 MiB.
+    pub component_bytes: usize,
+    /// Fuel and time of `describe`.
+    pub describe_fuel: u64,
+    pub describe_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            component_bytes: 32 << 20,
+            describe_fuel: 100_000_000,
+            describe_ms: 2_000,
+        }
+    }
+}
+
+/// What the room is made from.
+pub struct Parts {
+    pub base: Base,
+    pub sandbox: Sandbox,
+    pub scheduler: Scheduler,
+    pub artifacts: Artifacts,
+    pub fits: Fits,
+    pub program: PathBuf,
+    pub config: Config,
+}
+
+impl Agents {
+    pub fn new(parts: Parts) -> Self {
+        let Base {
+            db,
+            clock,
+            ids,
+            cursors,
+            tasks,
+        } = parts.base;
+        let children = parts.sandbox.config().compile.children.max(1);
+        Self {
+            db,
+            clock,
+            ids,
+            cursors,
+            tasks,
+            sandbox: parts.sandbox,
+            scheduler: parts.scheduler,
+            artifacts: parts.artifacts,
+            fits: parts.fits,
+            program: parts.program,
+            config: Arc::new(parts.config),
+            children: Arc::new(Semaphore::new(children)),
+            resolved: channels::cache(),
+        }
+    }
+}

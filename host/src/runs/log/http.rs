@@ -1,0 +1,213 @@
+//! The routes that read a run's log: its events, as they come or as they stand, and its journal.
+#![expect(
+    unused_qualifications,
+    reason = "utoipa's macros qualify what they name"
+)]
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body as ResponseBody;
+use axum::extract::{FromRef, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use futures_util::stream::unfold;
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::stream::Stream;
+use crate::identity::{Caller, Identity, Read};
+use crate::kit::http::{Page, Params, Problem, Query, sse};
+use crate::kit::{Error, Result};
+use crate::runs::http::RunPath;
+use crate::runs::view::{EventView, StepView};
+use crate::runs::{RunId, Runs, store};
+
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+const EVENTS_PAGE: i64 = 1_000;
+
+pub fn router<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Identity: FromRef<S>,
+    Runs: FromRef<S>,
+{
+    OpenApiRouter::new()
+        .routes(routes!(events))
+        .routes(routes!(steps))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct EventsQuery {
+    /// Only events after this seq.
+    after: Option<i32>,
+}
+
+/// Read a run's events
+///
+/// With `Accept: text/event-stream` as they come, from `Last-Event-ID` or `?after=` on; 204 where the run has ended
+/// and nothing is left. Else up to 1,000 of them as JSON.
+#[utoipa::path(get, path = "/v1/orgs/{org}/agents/{agent}/runs/{run}/events", tag = "runs",
+    params(("org" = String, Path,), ("agent" = String, Path,), ("run" = String, Path,), EventsQuery),
+    responses((status = 200, body = Page<EventView>), (status = 204, description = "Nothing is left to send."),
+        (status = "4XX", body = Problem)))]
+async fn events(
+    State(runs): State<Runs>,
+    Read(caller): Read,
+    Params(path): Params<RunPath>,
+    Query(query): Query<EventsQuery>,
+    headers: HeaderMap,
+) -> Result<Response> {
+    let run = path.id()?;
+    let after = resume_point(&headers, query.after)?;
+    if !wants_stream(&headers) {
+        let data = runs.events(&caller, &path.agent, run, after).await?;
+        return Ok(Json(Page {
+            data,
+            next_cursor: None,
+        })
+        .into_response());
+    }
+    let view = runs.get(&caller, &path.agent, run).await?;
+    let mut stream = runs.stream(&caller, &path.agent, run, after).await?;
+    if view.ended_at.is_some() {
+        // Either something is left, or the client has it all.
+        stream = stream.complete();
+        let Some(first) = stream.next_stored().await? else {
+            return Ok(StatusCode::NO_CONTENT.into_response());
+        };
+        stream.give_back(first);
+    }
+    Ok(event_stream(stream))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct StepsQuery {
+    /// Only steps after this seq.
+    after: Option<i32>,
+}
+
+/// Read a run's journal
+#[utoipa::path(get, path = "/v1/orgs/{org}/agents/{agent}/runs/{run}/steps", tag = "runs",
+    params(("org" = String, Path,), ("agent" = String, Path,), ("run" = String, Path,), StepsQuery),
+    responses((status = 200, body = Page<StepView>), (status = "4XX", body = Problem)))]
+async fn steps(
+    State(runs): State<Runs>,
+    Read(caller): Read,
+    Params(path): Params<RunPath>,
+    Query(query): Query<StepsQuery>,
+) -> Result<Json<Page<StepView>>> {
+    let data = runs
+        .steps(&caller, &path.agent, path.id()?, query.after.unwrap_or(0))
+        .await?;
+    Ok(Json(Page {
+        data,
+        next_cursor: None,
+    }))
+}
+
+impl Runs {
+    async fn events(
+        &self,
+        caller: &Caller,
+        agent: &str,
+        run: RunId,
+        after: i32,
+    ) -> Result<Vec<EventView>> {
+        if !self.exists(caller, agent, run).await? {
+            return Err(Error::not_found("run"));
+        }
+        let events =
+            super::events_after(&self.inner.db, (caller.org, run), after, EVENTS_PAGE).await?;
+        events
+            .into_iter()
+            .map(|event| {
+                let data = serde_json::value::RawValue::from_string((*event.data).to_owned())?;
+                Ok(EventView {
+                    seq: event.seq,
+                    at: event.at,
+                    kind: (*event.kind).to_owned(),
+                    data,
+                })
+            })
+            .collect()
+    }
+
+    async fn steps(
+        &self,
+        caller: &Caller,
+        agent: &str,
+        run: RunId,
+        after: i32,
+    ) -> Result<Vec<StepView>> {
+        if !self.exists(caller, agent, run).await? {
+            return Err(Error::not_found("run"));
+        }
+        store::steps_after(&self.inner.db, (caller.org, run), (after, EVENTS_PAGE)).await
+    }
+}
+
+pub(in crate::runs) fn wants_stream(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.contains("text/event-stream"))
+}
+
+fn resume_point(headers: &HeaderMap, after: Option<i32>) -> Result<i32> {
+    let last = headers
+        .get("last-event-id")
+        .and_then(|value| value.to_str().ok());
+    let after = match last {
+        Some(text) => text.parse().map_err(|_| {
+            Error::invalid("`Last-Event-ID` must be the `id` of an event of this run.")
+        })?,
+        None => after.unwrap_or(0),
+    };
+    if after < 0 {
+        return Err(Error::invalid("`after` must be the seq of an event, or 0."));
+    }
+    Ok(after)
+}
+
+/// The events as SSE. The body is pulled by the connection, so a reader that does not read holds nothing but its
+/// place.
+pub(in crate::runs) fn event_stream(stream: Stream) -> Response {
+    let frames = unfold((stream, true), |(mut stream, first)| async move {
+        if first {
+            return Some((Ok::<Bytes, Infallible>(sse::KEEP_ALIVE), (stream, false)));
+        }
+        let frame = match tokio::time::timeout(KEEP_ALIVE, stream.next_stored()).await {
+            Err(_) => sse::KEEP_ALIVE,
+            Ok(Ok(Some(event))) => sse::frame(event.seq, &event.kind, &event.data),
+            Ok(Ok(None)) => return None,
+            Ok(Err(error)) => {
+                // The client resumes with the last id it has.
+                tracing::warn!(%error, cause = error.chain(), "a stream was cut");
+                return None;
+            }
+        };
+        Some((Ok(frame), (stream, false)))
+    });
+    let headers = [
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/event-stream"),
+        ),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (
+            header::HeaderName::from_static("x-accel-buffering"),
+            HeaderValue::from_static("no"),
+        ),
+    ];
+    (headers, ResponseBody::from_stream(frames)).into_response()
+}

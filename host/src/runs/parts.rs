@@ -1,0 +1,109 @@
+//! What the room is made from, and its limits.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Inner, Runs, imports, log, start};
+use crate::agents::Agents;
+use crate::kit::Base;
+use crate::kit::commit::Writer;
+use crate::knowledge::Knowledge;
+use crate::models::Models;
+use crate::sandbox::{Sandbox, Scheduler};
+
+/// The limits of this room.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Runs at one time on this host, and of one organization; what comes beyond is queued.
+    pub concurrent: u32,
+    pub concurrent_per_org: u32,
+    /// Runs that may wait; what comes beyond is refused with 429.
+    pub queued: u32,
+    /// How many of them may be one organization's.
+    pub queued_per_org: u32,
+    /// The longest a run may take, and what it may take where nobody asked for less.
+    pub wall_ms: u64,
+    /// Bytes of the input's messages together.
+    pub input_bytes: usize,
+    /// How long a cancel waits for the run to be gone before it answers.
+    pub cancel_wait_ms: u64,
+    /// A node is dead when its heartbeat is this old.
+    pub dead_after_ms: u64,
+    /// Writers of the group commit, changes in a batch, changes that may queue for each.
+    pub commit_lanes: usize,
+    pub commit_batch: usize,
+    pub commit_queue: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            concurrent: 4_000,
+            concurrent_per_org: 2_000,
+            queued: 10_000,
+            queued_per_org: 5_000,
+            wall_ms: 600_000,
+            input_bytes: 1 << 20,
+            cancel_wait_ms: 2_000,
+            dead_after_ms: 15_000,
+            commit_lanes: 2,
+            commit_batch: 512,
+            commit_queue: 4_096,
+        }
+    }
+}
+
+/// What the room is made from.
+pub struct Parts {
+    pub base: Base,
+    pub agents: Agents,
+    pub models: Models,
+    pub knowledge: Knowledge,
+    pub sandbox: Sandbox,
+    pub scheduler: Scheduler,
+    pub imports: imports::Imports,
+    pub config: Config,
+}
+
+impl Runs {
+    pub fn new(parts: Parts) -> Self {
+        let config = parts.config;
+        let Base {
+            db,
+            clock,
+            ids,
+            cursors,
+            tasks,
+        } = parts.base;
+        let shape = (
+            config.commit_lanes,
+            config.commit_batch,
+            config.commit_queue,
+        );
+        let writer = Writer::start(log::Writes, &db, &tasks, shape);
+        Self {
+            inner: Arc::new(Inner {
+                node: ids.next(),
+                db,
+                clock,
+                ids,
+                cursors,
+                tasks,
+                agents: parts.agents,
+                capabilities: imports::Capabilities {
+                    models: parts.models,
+                    knowledge: parts.knowledge,
+                },
+                sandbox: parts.sandbox,
+                scheduler: parts.scheduler,
+                imports: parts.imports,
+                writer,
+                live: log::Registry::default(),
+                admission: start::Admission::new(&config),
+                config,
+            }),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The beginning itself: version, place, and the one write that makes the run a fact; then it is executed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::{Admitted, Message, NewRun, Started};
+use crate::agents::Resolved;
+use crate::identity::Caller;
+use crate::kit::{Error, Result};
+use crate::runs::execute::Work;
+use crate::runs::log::{Change, Event, Live, Record, stream::Stream};
+use crate::runs::store::NewRow;
+use crate::runs::{RunId, Runs};
+
+impl Runs {
+    /// Starts a run of `agent`. `id` is given where the request may be a repeat.
+    pub async fn start(
+        &self,
+        caller: &Caller,
+        agent: &str,
+        new: NewRun,
+        id: Option<Uuid>,
+    ) -> Result<Started> {
+        let messages = self.check(&new)?;
+        let resolved = self
+            .inner
+            .agents
+            .resolve(caller, agent, new.version)
+            .await?;
+        let admitted = self.inner.admission.admit(caller.org)?;
+        let run: RunId = id.map_or_else(|| self.inner.ids.next(), RunId);
+        let live = Live::new(run);
+        let events = Stream::from_birth(self.inner.db.clone(), (caller.org, run), &live);
+        let row = self.row(caller, &resolved, &new, (run, &messages, &admitted))?;
+        let started = Event::Started {
+            run,
+            agent: agent.to_owned(),
+            version: resolved.version,
+            channel: resolved.channel.map(str::to_owned),
+        };
+        let started = started.store(1, row.created_at)?;
+        let key = row.key();
+        let record = Record::new(
+            key,
+            Arc::clone(&live),
+            1,
+            (self.inner.writer.clone(), self.inner.clock.clone()),
+        );
+        let work = Work::new(row.clone(), resolved, messages, record);
+        let begin = Change::Begin {
+            live: Arc::clone(&live),
+            row: Box::new(row),
+            started,
+        };
+        self.inner.live.insert(&live);
+        // A task of its own: a client that goes away now must not leave a run that nobody executes.
+        let (tell, told) = oneshot::channel();
+        let runs = self.clone();
+        self.inner
+            .tasks
+            .spawn(async move { runs.begin(begin, work, admitted, tell).await });
+        told.await
+            .map_err(|_| Error::unavailable("The host is stopping."))??;
+        Ok(Started { run, live, events })
+    }
+
+    /// Makes the run durable, says so, and executes it.
+    async fn begin(
+        &self,
+        begin: Change,
+        work: Work,
+        admitted: Admitted,
+        tell: oneshot::Sender<Result<()>>,
+    ) {
+        let run = work.row.run;
+        let durable = match self.inner.writer.push(run.0.as_u128(), begin).await {
+            Ok(durable) => durable.wait().await,
+            Err(error) => Err(error),
+        };
+        let begun = durable.is_ok();
+        // A client that is gone hears nothing; its run goes on.
+        let _ = tell.send(durable);
+        if !begun {
+            self.inner.live.remove(run);
+            return;
+        }
+        metrics::counter!("bulkhead_runs_started_total").increment(1);
+        self.execute(work, admitted).await;
+    }
+
+    fn row(
+        &self,
+        caller: &Caller,
+        resolved: &Resolved,
+        new: &NewRun,
+        (run, messages, admitted): (RunId, &[Message], &Admitted),
+    ) -> Result<NewRow> {
+        let now = self.inner.clock.now();
+        let wall = new.deadline_ms.unwrap_or(self.inner.config.wall_ms);
+        let fuel = new
+            .max_fuel
+            .unwrap_or(self.inner.sandbox.config().limits.fuel);
+        Ok(NewRow {
+            org: caller.org,
+            run,
+            agent: resolved.agent,
+            version: resolved.version,
+            channel: resolved.channel.map(str::to_owned),
+            state: if matches!(admitted, Admitted::Now(_)) {
+                "running"
+            } else {
+                "queued"
+            },
+            input: serde_json::to_string(&serde_json::json!({ "messages": messages }))?,
+            metadata: new
+                .metadata
+                .as_ref()
+                .map(serde_json::to_string)
+                .transpose()?,
+            seed: self.inner.ids.random().bytes(),
+            deadline_at: now + Duration::from_millis(wall),
+            fuel_max: i64::try_from(fuel).unwrap_or(i64::MAX),
+            node: self.inner.node,
+            created_by: caller.key,
+            created_at: now,
+        })
+    }
+}

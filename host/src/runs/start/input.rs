@@ -1,0 +1,125 @@
+//! What a run is asked, and everything that can be wrong with it.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::kit::{Code, Result};
+use crate::runs::Runs;
+
+pub const INPUT_REFUSED: Code = Code::new("input_refused", 422, "The run's input is not usable");
+
+const METADATA_MAX: usize = 16 << 10;
+const MESSAGES_MAX: usize = 1_000;
+
+/// A run to start.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewRun {
+    pub input: Input,
+    /// A version's number; the stable one where absent.
+    pub version: Option<i32>,
+    /// `stable`, the only channel there is; not together with `version`.
+    pub channel: Option<String>,
+    /// At least 1; the host's limit where absent or larger is refused.
+    pub deadline_ms: Option<u64>,
+    pub max_fuel: Option<u64>,
+    /// Kept with the run and shown again; at most 16 KiB.
+    #[schema(value_type = Option<Object>)]
+    pub metadata: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// What the run is asked: a text, or the conversation so far with the message to answer last.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(
+    untagged,
+    expecting = "`input` must be a text or a list of {role, text} with role user or assistant"
+)]
+pub enum Input {
+    Text(String),
+    Messages(Vec<Message>),
+}
+
+/// One message.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Message {
+    pub role: Role,
+    pub text: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    User,
+    Assistant,
+}
+
+impl Runs {
+    /// Every fault of the request as one problem; the messages where there is none.
+    pub(super) fn check(&self, new: &NewRun) -> Result<Vec<Message>> {
+        let (config, limits) = (&self.inner.config, &self.inner.sandbox.config().limits);
+        let mut faults = INPUT_REFUSED.because("The run cannot be started as it was asked for.");
+        let messages = match &new.input {
+            Input::Text(text) => vec![Message {
+                role: Role::User,
+                text: text.clone(),
+            }],
+            Input::Messages(messages) => messages.clone(),
+        };
+        let bytes: usize = messages.iter().map(|message| message.text.len()).sum();
+        match messages.last() {
+            None => faults = faults.field("/input", "say something: the list is empty"),
+            Some(last) if last.role != Role::User => {
+                faults = faults.field("/input", "the last message must be the user's");
+            }
+            Some(last) if last.text.trim().is_empty() => {
+                faults = faults.field("/input", "say something: the text is empty");
+            }
+            Some(_) => {}
+        }
+        if messages.len() > MESSAGES_MAX {
+            faults = faults.field("/input", format!("at most {MESSAGES_MAX} messages"));
+        }
+        if bytes > config.input_bytes {
+            faults = faults.field(
+                "/input",
+                format!("{bytes} bytes of text; at most {}", config.input_bytes),
+            );
+        }
+        if new
+            .deadline_ms
+            .is_some_and(|ms| ms == 0 || ms > config.wall_ms)
+        {
+            faults = faults.field("/deadline_ms", format!("must be 1 to {}", config.wall_ms));
+        }
+        if new
+            .max_fuel
+            .is_some_and(|fuel| fuel == 0 || fuel > limits.fuel)
+        {
+            faults = faults.field("/max_fuel", format!("must be 1 to {}", limits.fuel));
+        }
+        if new
+            .channel
+            .as_deref()
+            .is_some_and(|channel| channel != crate::agents::channels::STABLE)
+        {
+            faults = faults.field("/channel", "there is only `stable`");
+        }
+        if new.channel.is_some() && new.version.is_some() {
+            faults = faults.field("/channel", "name a channel or a version, not both");
+        }
+        let metadata = new
+            .metadata
+            .as_ref()
+            .map(serde_json::to_string)
+            .transpose()?;
+        if metadata.is_some_and(|text| text.len() > METADATA_MAX) {
+            faults = faults.field("/metadata", format!("at most {METADATA_MAX} bytes of JSON"));
+        }
+        if faults.fields.is_empty() {
+            Ok(messages)
+        } else {
+            Err(faults)
+        }
+    }
+}

@@ -1,0 +1,545 @@
+//! Every operation of the API: who may call it, what a good request is, and that no bad one gets an answer the
+//! description does not declare. An operation that is not in this table fails.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bulkhead_tests::client::{Answer, send};
+use bulkhead_tests::{Client, TestHost};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::guests;
+use crate::http::assert_problem;
+
+/// Method, path, the scope it takes (none where it is public), and a good body.
+type Operation = (&'static str, &'static str, &'static str, &'static str);
+
+const OPERATIONS: &[Operation] = &[
+    ("GET", "/livez", "", ""),
+    ("GET", "/readyz", "", ""),
+    ("GET", "/openapi.json", "", ""),
+    ("GET", "/v1/orgs/{org}/keys", "admin", ""),
+    (
+        "POST",
+        "/v1/orgs/{org}/keys",
+        "admin",
+        r#"{"name":"n","scopes":["read"],"expires_at":"2030-01-01T00:00:00Z"}"#,
+    ),
+    ("DELETE", "/v1/orgs/{org}/keys/{key}", "admin", ""),
+    ("GET", "/v1/orgs/{org}/agents", "read", ""),
+    ("GET", "/v1/orgs/{org}/agents/{agent}", "read", ""),
+    ("GET", "/v1/orgs/{org}/agents/{agent}/versions", "read", ""),
+    (
+        "POST",
+        "/v1/orgs/{org}/agents/{agent}/versions",
+        "deploy",
+        "wasm",
+    ),
+    (
+        "GET",
+        "/v1/orgs/{org}/agents/{agent}/versions/{version}",
+        "read",
+        "",
+    ),
+    (
+        "PUT",
+        "/v1/orgs/{org}/agents/{agent}/channels/stable",
+        "deploy",
+        r#"{"version":1}"#,
+    ),
+    ("GET", "/v1/orgs/{org}/model-connections", "admin", ""),
+    (
+        "GET",
+        "/v1/orgs/{org}/model-connections/{name}",
+        "admin",
+        "",
+    ),
+    (
+        "PUT",
+        "/v1/orgs/{org}/model-connections/{name}",
+        "admin",
+        r#"{"kind":"openai","base_url":"https://models.example/v1","api_key":"k","default_model":"m","available_models":["m"]}"#,
+    ),
+    (
+        "DELETE",
+        "/v1/orgs/{org}/model-connections/{name}",
+        "admin",
+        "",
+    ),
+    ("GET", "/v1/orgs/{org}/knowledge/entries", "read", ""),
+    (
+        "POST",
+        "/v1/orgs/{org}/knowledge/entries",
+        "deploy",
+        r#"{"title":"T","content":"some words","tags":["a"],"type":"note","source":"s"}"#,
+    ),
+    (
+        "GET",
+        "/v1/orgs/{org}/knowledge/entries/{entry}",
+        "read",
+        "",
+    ),
+    (
+        "DELETE",
+        "/v1/orgs/{org}/knowledge/entries/{entry}",
+        "deploy",
+        "",
+    ),
+    (
+        "POST",
+        "/v1/orgs/{org}/knowledge/search",
+        "read",
+        r#"{"text":"words","limit":3,"tags":["a"]}"#,
+    ),
+    ("GET", "/v1/orgs/{org}/agents/{agent}/runs", "read", ""),
+    (
+        "POST",
+        "/v1/orgs/{org}/agents/{agent}/runs",
+        "run",
+        r#"{"input":"x","channel":"stable","deadline_ms":1000,"max_fuel":1000000,"metadata":{"a":1}}"#,
+    ),
+    (
+        "GET",
+        "/v1/orgs/{org}/agents/{agent}/runs/{run}",
+        "read",
+        "",
+    ),
+    (
+        "GET",
+        "/v1/orgs/{org}/agents/{agent}/runs/{run}/events",
+        "read",
+        "",
+    ),
+    (
+        "GET",
+        "/v1/orgs/{org}/agents/{agent}/runs/{run}/steps",
+        "read",
+        "",
+    ),
+    (
+        "POST",
+        "/v1/orgs/{org}/agents/{agent}/runs/{run}/cancel",
+        "run",
+        "",
+    ),
+];
+
+const SCOPES: [&str; 4] = ["read", "run", "deploy", "admin"];
+
+/// A host on which every operation finds what it names.
+struct World {
+    host: TestHost,
+    client: Client,
+    names: BTreeMap<&'static str, String>,
+    described: Value,
+}
+
+impl World {
+    async fn new() -> Self {
+        let host = TestHost::start().await;
+        host.deploy("acme", "echo", &guests::ECHO).await;
+        let client = host.client("acme").await;
+        let run = client.stream("echo", &json!({ "input": "x" })).await;
+        let mut names = BTreeMap::from([("org", "acme".to_owned()), ("agent", "echo".to_owned())]);
+        names.insert("run", run.run());
+        run.rest().await;
+        names.insert("version", "1".to_owned());
+        names.insert("name", "spare".to_owned());
+        let described = client.get("/openapi.json").await.json();
+        let mut world = Self {
+            host,
+            client,
+            names,
+            described,
+        };
+        world.refill().await;
+        world
+    }
+
+    /// Makes again what an operation may have taken away.
+    async fn refill(&mut self) {
+        for (name, path, id) in [
+            ("key", "/keys", "/id"),
+            ("entry", "/knowledge/entries", "/entry/id"),
+        ] {
+            let full = format!("/v1/orgs/{{org}}{path}");
+            let body = body_of("POST", &full);
+            let made = self
+                .client
+                .post(path, &serde_json::from_str(body).unwrap())
+                .await;
+            assert!(made.status.is_success(), "{path}: {}", made.text);
+            let id = made
+                .json()
+                .pointer(id)
+                .or(made.json().get("id"))
+                .and_then(Value::as_str)
+                .unwrap()
+                .to_owned();
+            self.names.insert(name, id);
+        }
+        let path = "/v1/orgs/{org}/model-connections/{name}";
+        let body = serde_json::from_str(body_of("PUT", path)).unwrap();
+        let put = self.client.put("/model-connections/spare", &body).await;
+        assert!(put.status.is_success(), "{}", put.text);
+    }
+
+    fn fill(&self, path: &str) -> String {
+        self.names
+            .iter()
+            .fold(path.to_owned(), |path, (name, value)| {
+                path.replace(&format!("{{{name}}}"), value)
+            })
+    }
+
+    /// Whether the description allows the status for the operation.
+    fn declares(&self, (method, path): (&str, &str), status: u16) -> bool {
+        let responses = &self.described["paths"][path][method.to_lowercase()]["responses"];
+        responses.get(status.to_string()).is_some()
+            || responses.get(format!("{}XX", status / 100)).is_some()
+    }
+
+    fn check(&self, operation: (&str, &str), answer: &Answer, what: &str) {
+        let status = answer.status.as_u16();
+        let public = !operation.1.starts_with("/v1");
+        // What no operation declares, because it is said before one is found: the wrong path or method.
+        let said_before = public && (status == 404 || status == 405);
+        assert!(
+            said_before || self.declares(operation, status),
+            "{operation:?} with {what}: undeclared {status}: {}",
+            answer.text
+        );
+        if status >= 400 {
+            assert_problem(answer);
+        }
+    }
+
+    fn request(
+        &self,
+        client: &Client,
+        (method, path, _, body): &Operation,
+    ) -> reqwest::RequestBuilder {
+        let method: Method = method.parse().unwrap();
+        let request = client.request(method, &self.fill(path));
+        match *body {
+            "" => request,
+            "wasm" => request
+                .header("content-type", "application/wasm")
+                .body(guests::ECHO.bytes()),
+            json => request
+                .header("content-type", "application/json")
+                .body(json),
+        }
+    }
+
+    async fn end(self) {
+        // What the bad requests started by accident is over before the host is.
+        bulkhead_tests::host::eventually("runs end", async || {
+            self.host.host().app.runs.registry().is_empty()
+        })
+        .await;
+        self.host.stop().await;
+    }
+}
+
+fn body_of(method: &str, path: &str) -> &'static str {
+    OPERATIONS
+        .iter()
+        .find(|operation| (operation.0, operation.1) == (method, path))
+        .unwrap()
+        .3
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_is_described_and_answered() {
+    let mut world = World::new().await;
+    let mut described = BTreeSet::new();
+    for (path, methods) in world.described["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys() {
+            described.insert((method.to_uppercase(), path.clone()));
+        }
+    }
+    let table: BTreeSet<_> = OPERATIONS
+        .iter()
+        .map(|o| (o.0.to_owned(), o.1.to_owned()))
+        .collect();
+    assert_eq!(
+        described, table,
+        "the description and the table of this test differ"
+    );
+    for operation in OPERATIONS {
+        let answer = send(world.request(&world.client, operation)).await;
+        assert!(
+            answer.status.is_success(),
+            "{operation:?}: {} {}",
+            answer.status,
+            answer.text
+        );
+        world.check((operation.0, operation.1), &answer, "a good request");
+        world.refill().await;
+    }
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_takes_its_scope_and_no_other() {
+    let world = World::new().await;
+    let foreign = world.host.client("globex").await;
+    let mut keys = Vec::new();
+    for scope in SCOPES {
+        let made = world
+            .client
+            .post("/keys", &json!({ "name": scope, "scopes": [scope] }))
+            .await;
+        keys.push((
+            scope,
+            world
+                .client
+                .with_key(made.json()["secret"].as_str().unwrap()),
+        ));
+    }
+    let unknown = foreign.get("/v1/orgs/nobody/agents").await;
+    for operation in OPERATIONS {
+        let (_, path, needed, _) = operation;
+        for (scope, client) in &keys {
+            let answer = send(world.request(client, operation)).await;
+            let refused = !needed.is_empty() && scope != needed && *scope != "admin";
+            let what = format!("{operation:?} by {scope}: {}", answer.text);
+            assert_eq!(answer.status == 403, refused, "{what}");
+            assert_ne!(answer.status, 401, "{what}");
+        }
+        if !path.starts_with("/v1") {
+            continue;
+        }
+        let theirs = send(world.request(&foreign, operation)).await;
+        assert_eq!(
+            theirs.status, 404,
+            "{operation:?} of another organization: {}",
+            theirs.text
+        );
+        assert_eq!(anonymous(&theirs), anonymous(&unknown), "{operation:?}");
+        let nobody = send(world.request(&world.client.with_key("bh_x"), operation)).await;
+        assert_eq!(
+            nobody.refusal(),
+            (401, "unknown_key".to_owned()),
+            "{operation:?}"
+        );
+    }
+    world.end().await;
+}
+
+/// The answer without what names the request.
+fn anonymous(answer: &Answer) -> Value {
+    let mut problem = answer.json();
+    problem.as_object_mut().unwrap().remove("request_id");
+    problem
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_bad_path_or_query_gets_an_undeclared_answer() {
+    let world = World::new().await;
+    let long = "a".repeat(4_000);
+    let parts = [
+        "%00",
+        "%ff",
+        "%ED%A0%80",
+        "..%2f..",
+        "%0d%0aset-cookie:x",
+        "%F0%9F%92%A5",
+        "-1",
+        "99999999999",
+        &long,
+    ];
+    let queries = [
+        "limit=0",
+        "limit=-1",
+        "limit=x",
+        "limit=4294967296",
+        "cursor=",
+        "cursor=x",
+        "cursor=AAAA",
+        "nothing=1",
+        "limit=1&limit=2",
+        "after=-1",
+        "after=2147483648",
+        "after=x",
+        "%00=1",
+        "cursor=%00",
+        "state=%00",
+        "stop_reason=%00",
+        "version=x",
+        "tag=%00",
+        "type=%00",
+        "source=%00",
+        "from=yesterday",
+        "to=%ff",
+        "wait=0",
+        "wait=61",
+        "wait=x",
+        "from=9999-12-31T23:59:59Z",
+        "from=-000001-01-01T00:00:00Z",
+        "=",
+        "&&&",
+        "%ff=%ff",
+    ];
+    for operation in OPERATIONS {
+        let (method, path, ..) = operation;
+        if *method == "DELETE" && path.ends_with("{name}") {
+            continue;
+        }
+        for name in world
+            .names
+            .keys()
+            .filter(|name| path.contains(&format!("{{{name}}}")))
+        {
+            for part in parts {
+                let path = world.fill(&path.replace(&format!("{{{name}}}"), part));
+                let request = world.client.request(method.parse().unwrap(), &path);
+                let answer = send(body(request, operation)).await;
+                world.check((method, operation.1), &answer, &path);
+                // A version is the one thing that is made by naming it.
+                assert!(
+                    !answer.status.is_success() || *name == "agent" || *name == "name",
+                    "{path} is not there"
+                );
+            }
+        }
+        for query in queries {
+            let path = format!("{}?{query}", world.fill(path));
+            let request = world.client.request(method.parse().unwrap(), &path);
+            world.check(
+                (method, operation.1),
+                &send(body(request, operation)).await,
+                &path,
+            );
+        }
+    }
+    world.end().await;
+}
+
+fn body(
+    request: reqwest::RequestBuilder,
+    (_, path, _, body): &Operation,
+) -> reqwest::RequestBuilder {
+    match *body {
+        "" => request,
+        // An upload's path and query are read before its bytes.
+        "wasm" => request
+            .header("content-type", "application/wasm")
+            .body("garbage"),
+        // The guest is not the point of these.
+        _ if path.ends_with("/runs") => request
+            .header("content-type", "application/json")
+            .body("{}"),
+        json => request
+            .header("content-type", "application/json")
+            .body(json),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_bad_body_gets_an_undeclared_answer() {
+    let world = World::new().await;
+    let deep = format!("{}{}", "[".repeat(129), "]".repeat(129));
+    let megabyte = format!("\"{}\"", "a".repeat(1 << 20));
+    let wholes: [&[u8]; 12] = [
+        b"",
+        b"null",
+        b"[]",
+        b"{",
+        b"true",
+        b"{}x",
+        b"{\"a\":1,\"a\":2}",
+        b"\x00",
+        b"\"\xff\"",
+        b"\xef\xbb\xbf{}",
+        deep.as_bytes(),
+        megabyte.as_bytes(),
+    ];
+    let parts = [
+        json!(null),
+        json!(-1),
+        json!(0),
+        json!(1.5),
+        json!(u64::MAX),
+        json!(i64::MIN),
+        json!(""),
+        json!(" "),
+        json!("\0"),
+        json!("\u{2028}\u{202e}\r\n"),
+        json!([]),
+        json!([null]),
+        json!(["\0"]),
+        json!([[]]),
+        json!({}),
+        json!({ "\0": "\0" }),
+        json!("a".repeat(1 << 20)),
+        json!(vec!["a"; 10_000]),
+        json!(true),
+    ];
+    for operation in OPERATIONS
+        .iter()
+        .filter(|operation| !operation.3.is_empty())
+    {
+        let (method, path, _, good) = operation;
+        let post = |kind: &str, bytes: Vec<u8>| {
+            let request = world
+                .client
+                .request(method.parse().unwrap(), &world.fill(path));
+            send(request.header("content-type", kind).body(bytes))
+        };
+        let kind = if *good == "wasm" {
+            "application/wasm"
+        } else {
+            "application/json"
+        };
+        for whole in wholes {
+            let answer = post(kind, whole.to_vec()).await;
+            let what = String::from_utf8_lossy(&whole[..whole.len().min(40)]).into_owned();
+            world.check((method, path), &answer, &what);
+            assert!(answer.status.is_client_error(), "{operation:?} took {what}");
+        }
+        let wrong = post("text/plain", good.as_bytes().to_vec()).await;
+        assert_eq!(
+            wrong.refusal(),
+            (415, "unsupported_media_type".to_owned()),
+            "{operation:?}"
+        );
+        let Ok(Value::Object(good)) = serde_json::from_str(good) else {
+            continue;
+        };
+        for field in good.keys() {
+            let mut without = good.clone();
+            without.remove(field);
+            let answer = post(kind, serde_json::to_vec(&without).unwrap()).await;
+            world.check((method, path), &answer, &format!("no {field}"));
+            let twice = format!(
+                "{{\"{field}\":{},{}",
+                good[field],
+                &json!(good).to_string()[1..]
+            );
+            let answer = post(kind, twice.into_bytes()).await;
+            assert_eq!(
+                answer.refusal(),
+                (400, "invalid_json".to_owned()),
+                "{operation:?} took {field} twice"
+            );
+            for part in &parts {
+                let mut changed = good.clone();
+                changed.insert(field.clone(), part.clone());
+                let answer = post(kind, serde_json::to_vec(&changed).unwrap()).await;
+                let what: String = part.to_string().chars().take(40).collect();
+                world.check((method, path), &answer, &format!("{field} = {what}"));
+            }
+        }
+        let mut more = good.clone();
+        more.insert("surprise".to_owned(), json!(1));
+        let answer = post(kind, serde_json::to_vec(&more).unwrap()).await;
+        assert_eq!(
+            answer.refusal(),
+            (400, "invalid_json".to_owned()),
+            "{operation:?} took an unknown field"
+        );
+    }
+    world.end().await;
+}
