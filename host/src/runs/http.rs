@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Extension, FromRef, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::extract::{FromRef, FromRequest as _, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use time::OffsetDateTime;
@@ -78,10 +78,7 @@ async fn create(
     Run(caller): Run,
     Params(path): Params<AgentPath>,
     Query(query): Query<CreateQuery>,
-    assigned: Option<Extension<Assigned>>,
-    replay: Option<Extension<Replay>>,
-    headers: HeaderMap,
-    Body(new): Body<NewRun>,
+    request: Request,
 ) -> Result<Response> {
     if query
         .wait
@@ -91,12 +88,17 @@ async fn create(
             "`wait` must be 1 to {WAIT_MAX_S} seconds."
         )));
     }
-    let id = assigned.map(|Extension(Assigned(id))| id);
+    let id = request
+        .extensions()
+        .get::<Assigned>()
+        .map(|assigned| assigned.0);
+    let is_replay = request.extensions().get::<Replay>().is_some();
+    let stream = is_replay || wants_stream(request.headers());
+    let Body(new) = Body::<NewRun>::from_request(request, &()).await?;
     let made = match id.map(RunId) {
-        Some(run) if replay.is_some() || runs.exists(&caller, &path.agent, run).await? => Some(run),
+        Some(run) if is_replay || runs.exists(&caller, &path.agent, run).await? => Some(run),
         _ => None,
     };
-    let stream = replay.is_some() || wants_stream(&headers);
     let run = match made {
         // The first request made this run: show it again.
         Some(run) if stream => {
