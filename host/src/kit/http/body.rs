@@ -76,7 +76,7 @@ pub async fn read_bytes<S: Send + Sync>(request: Request, state: &S) -> Result<B
 /// A body of at most `max` bytes.
 pub async fn collect(body: axum::body::Body, max: usize) -> Result<Bytes, Error> {
     axum::body::to_bytes(body, max).await.map_err(|error| {
-        if find::<LengthLimitError>(&error).is_some() {
+        if is::<LengthLimitError>(&error) {
             TOO_LARGE.because("The body is larger than this route takes.")
         } else {
             unread(error)
@@ -85,17 +85,16 @@ pub async fn collect(body: axum::body::Body, max: usize) -> Result<Bytes, Error>
 }
 
 fn unread(error: impl StdError + Send + Sync + 'static) -> Error {
-    let code = match find::<Silent>(&error) {
-        Some(_) => BODY_TIMEOUT.because("Send the body without a pause, or in a new request."),
-        None => INVALID.because("The body broke off."),
+    let code = match is::<Silent>(&error) {
+        true => BODY_TIMEOUT.because("Send the body without a pause, or in a new request."),
+        false => INVALID.because("The body broke off."),
     };
     code.caused_by(error)
 }
 
-/// The first error of this type among an error and its causes.
-fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
-    std::iter::successors(Some(error), |error| error.source())
-        .find_map(|error| error.downcast_ref())
+/// Whether an error of this type is among an error and its causes.
+fn is<E: StdError + 'static>(error: &(dyn StdError + 'static)) -> bool {
+    error.is::<E>() || error.source().is_some_and(is::<E>)
 }
 
 /// The query string, unknown parameters refused by the type.
