@@ -1,4 +1,5 @@
 //! The conventions of every route: one shape of refusal, request ids, health, and where metrics are.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::time::Duration;
 
@@ -63,52 +64,35 @@ pub(crate) fn assert_problem(answer: &Answer) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_refusal_is_one_problem() {
+async fn a_body_that_cannot_be_read_is_one_problem() {
     let host = TestHost::start_with(|config| config.body_bytes = 64 << 10).await;
     let client = host.client("acme").await;
     let deep = format!("{{\"name\":{}1{}}}", "[".repeat(129), "]".repeat(129));
     let big = format!(
         "{{\"name\":\"{}\",\"scopes\":[\"read\"]}}",
-        "a".repeat(65 << 10)
+        "a".repeat(8 << 20)
     );
-    let bodies: [(&[u8], u16, &str); 11] = [
-        (b"", 400, "invalid_json"),
-        (b"{\"name\":", 400, "invalid_json"),
-        (
-            b"{\"name\":\"n\",\"scopes\":[\"read\"],\"more\":1}",
-            400,
-            "invalid_json",
-        ),
-        (
-            b"{\"name\":\"n\",\"name\":\"n\",\"scopes\":[\"read\"]}",
-            400,
-            "invalid_json",
-        ),
-        (b"{\"name\":1,\"scopes\":[\"read\"]}", 400, "invalid_json"),
-        (
-            b"{\"name\":null,\"scopes\":[\"read\"]}",
-            400,
-            "invalid_json",
-        ),
-        (deep.as_bytes(), 400, "invalid_json"),
-        (
-            b"{\"name\":\"\xff\",\"scopes\":[\"read\"]}",
-            400,
-            "invalid_json",
-        ),
-        (
-            b"{\"name\":\"a\x00b\",\"scopes\":[\"read\"]}",
-            400,
-            "invalid_json",
-        ),
-        (
-            b"{\"name\":\"a\\u0000b\",\"scopes\":[\"read\"]}",
-            422,
-            "unprocessable",
-        ),
-        (big.as_bytes(), 413, "too_large"),
+    let unreadable: [&[u8]; 9] = [
+        b"",
+        b"{\"name\":",
+        b"{\"name\":\"n\",\"scopes\":[\"read\"],\"more\":1}",
+        b"{\"name\":\"n\",\"name\":\"n\",\"scopes\":[\"read\"]}",
+        b"{\"name\":1,\"scopes\":[\"read\"]}",
+        b"{\"name\":null,\"scopes\":[\"read\"]}",
+        b"{\"name\":\"\xff\",\"scopes\":[\"read\"]}",
+        b"{\"name\":\"a\x00b\",\"scopes\":[\"read\"]}",
+        deep.as_bytes(),
     ];
-    for (body, status, code) in bodies {
+    let mut cases: Vec<(&[u8], u16, &str)> =
+        unreadable.map(|body| (body, 400, "invalid_json")).to_vec();
+    cases.push((
+        b"{\"name\":\"a\\u0000b\",\"scopes\":[\"read\"]}",
+        422,
+        "unprocessable",
+    ));
+    // The client is told, and not cut off, although it has not said everything yet.
+    cases.push((big.as_bytes(), 413, "too_large"));
+    for (body, status, code) in cases {
         let request = client
             .request(Method::POST, "/keys")
             .header("content-type", "application/json");
@@ -121,57 +105,43 @@ async fn every_refusal_is_one_problem() {
         );
         assert_problem(&answer);
     }
-    let others = [
-        (client.request(Method::GET, "/nothing"), 404, "not_found"),
-        (client.request(Method::GET, "/v1"), 404, "not_found"),
+    let keys = client.get("/keys").await.json();
+    assert_eq!(
+        keys["data"].as_array().unwrap().len(),
+        1,
+        "nothing was made"
+    );
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_fits_no_route_is_one_problem() {
+    let host = TestHost::start().await;
+    let client = host.client("acme").await;
+    let cases = [
+        (Method::GET, "/nothing", 404, "not_found"),
+        (Method::GET, "/v1", 404, "not_found"),
+        (Method::PATCH, "/keys", 405, "method_not_allowed"),
+        (Method::OPTIONS, "/keys", 405, "method_not_allowed"),
+        (Method::POST, "/keys", 415, "unsupported_media_type"),
+        (Method::GET, "/keys?limit=0", 400, "invalid_request"),
+        (Method::GET, "/keys?more=1", 400, "invalid_request"),
+        (Method::GET, "/keys?cursor=%ff", 400, "invalid_cursor"),
+        (Method::GET, "/agents/a%00b", 404, "not_found"),
+        (Method::GET, "/agents/%ff", 404, "not_found"),
         (
-            client.request(Method::PATCH, "/keys"),
-            405,
-            "method_not_allowed",
-        ),
-        (
-            client.request(Method::OPTIONS, "/keys"),
-            405,
-            "method_not_allowed",
-        ),
-        (
-            client.request(Method::POST, "/keys").body("{}"),
-            415,
-            "unsupported_media_type",
-        ),
-        (
-            client.request(Method::GET, "/keys?limit=0"),
+            Method::GET,
+            "/agents/nobody/runs?state=%00",
             400,
             "invalid_request",
-        ),
-        (
-            client.request(Method::GET, "/keys?more=1"),
-            400,
-            "invalid_request",
-        ),
-        (
-            client.request(Method::GET, "/agents/a%00b"),
-            404,
-            "not_found",
-        ),
-        (client.request(Method::GET, "/agents/%ff"), 404, "not_found"),
-        (
-            client.request(Method::GET, "/agents/nobody/runs?state=%00"),
-            400,
-            "invalid_request",
-        ),
-        (
-            client.request(Method::GET, "/keys?cursor=%ff"),
-            400,
-            "invalid_cursor",
         ),
     ];
-    for (request, status, code) in others {
-        let answer = send(request).await;
+    for (method, path, status, code) in cases {
+        let answer = send(client.request(method, path).body("{}")).await;
         assert_eq!(
             answer.refusal(),
             (status, code.to_owned()),
-            "{}",
+            "{path}: {}",
             answer.text
         );
         assert_problem(&answer);
@@ -179,14 +149,6 @@ async fn every_refusal_is_one_problem() {
             assert_eq!(answer.headers["allow"], "POST,GET,HEAD");
         }
     }
-    assert_eq!(
-        client.get("/keys").await.json()["data"]
-            .as_array()
-            .unwrap()
-            .len(),
-        1,
-        "nothing was made"
-    );
     host.stop().await;
 }
 
@@ -419,4 +381,24 @@ async fn raw(host: &TestHost, bytes: &[u8]) -> Option<u16> {
         .nth(1)?
         .parse()
         .ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_falls_silent_is_told_so() {
+    let host = TestHost::start_with(|config| config.body_idle_ms = 100).await;
+    let client = host.client("acme").await;
+    for extra in ["", "idempotency-key: k\r\n"] {
+        let head = format!(
+            "POST /v1/orgs/acme/keys HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\
+             content-type: application/json\r\ncontent-length: 100\r\n{extra}connection: close\r\n\r\n{{\"na",
+            client.key
+        );
+        let mut stream = TcpStream::connect(host.host().address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+        assert!(answer.contains("\"code\":\"body_timeout\""), "{answer}");
+    }
+    host.stop().await;
 }

@@ -1,4 +1,5 @@
 //! `Idempotency-Key`: a repeat does nothing twice and is told what the first was told, whatever became of the first.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::time::Duration;
 

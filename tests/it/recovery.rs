@@ -1,9 +1,16 @@
 //! Runs whose host died: found by another node, ended once, with everything they had shown kept. Written over by nobody.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::path::Path;
+use std::process::Stdio;
 
 use bulkhead_tests::client::{masked, stop_reason};
-use bulkhead_tests::host::eventually;
+use bulkhead_tests::folder::Folder;
+use bulkhead_tests::host::{eventually, program};
 use bulkhead_tests::{Client, TestHost, logs};
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
 
 use crate::guests;
 
@@ -133,6 +140,17 @@ async fn a_run_whose_host_died_is_ended_once() {
     assert_eq!(kinds, ["started", "text", "done"]);
     assert_eq!(stop_reason(&events), "host_error");
 
+    pair.first_wakes().await;
+    pair.second.stop().await;
+    pair.first.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_was_only_slow_writes_nothing_more() {
+    expect_fencing();
+    let pair = Pair::new().await;
+    pair.first_dies().await;
+    pair.second.run_jobs().await;
     let written = pair.written().await;
     assert_eq!(written["run"]["term"], 2);
     assert_eq!(written["usage"].as_array().unwrap().len(), 1);
@@ -246,5 +264,66 @@ async fn a_node_ends_what_it_lost_itself() {
     );
     client.cancel("sleep", &other).await;
     assert_eq!(stop_reason(&alive.rest().await), "cancelled");
+    host.stop().await;
+}
+
+/// A host in a process of its own, as an operator runs it.
+async fn serve(host: &TestHost, data: &Path) -> (Child, String) {
+    let mut child = Command::new(program())
+        .args(["serve", "--output", "json"])
+        .env_clear()
+        .env("DATABASE_URL", host.database_url())
+        .env("BULKHEAD_MASTER_KEY", "0123456789abcdef".repeat(4))
+        .env("BULKHEAD__LISTEN", "127.0.0.1:0")
+        .env("BULKHEAD__METRICS_LISTEN", "127.0.0.1:0")
+        .env("BULKHEAD__DATA", data)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let ready: Value = serde_json::from_str(&lines.next_line().await.unwrap().unwrap()).unwrap();
+    (child, ready["url"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_of_a_killed_process_are_found() {
+    let host = TestHost::start().await;
+    host.deploy("acme", "sleep", &guests::SLEEP).await;
+    let folder = Folder::new();
+    let (mut process, url) = serve(&host, &folder).await;
+    let here = host.client("acme").await;
+    let there = here.at(&url);
+    let mut streams = Vec::new();
+    for _ in 0..10 {
+        let mut stream = there.stream("sleep", &json!({ "input": "60000" })).await;
+        stream.next_of("text").await;
+        streams.push(stream);
+    }
+    let asked = here.cancel("sleep", &streams[0].run()).await;
+    assert_eq!(asked.status, 202, "{}", asked.text);
+    process.kill().await.unwrap();
+    sqlx::query(
+        "update nodes set heartbeat_at = heartbeat_at - interval '1 minute' where id <> $1",
+    )
+    .bind(host.host().app.runs.node().0)
+    .execute(host.db())
+    .await
+    .unwrap();
+    host.run_jobs().await;
+    for (n, stream) in streams.iter().enumerate() {
+        // What the client had seen is where it goes on from, on a host that lives.
+        let rest = here.resume("sleep", &stream.run(), 2).await.rest().await;
+        let seen: Vec<(i32, &str)> = rest
+            .iter()
+            .map(|event| (event.id, event.kind.as_str()))
+            .collect();
+        assert_eq!(seen, [(3, "done")], "run {n}");
+        // Its own host may have seen the cancel before it died.
+        let expected = if n == 0 { "cancelled" } else { "host_error" };
+        assert_eq!(stop_reason(&rest), expected, "run {n}");
+        assert_eq!(here.show("sleep", &stream.run()).await["output"], "before");
+    }
     host.stop().await;
 }

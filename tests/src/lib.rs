@@ -8,6 +8,7 @@ pub mod host;
 pub mod keeper;
 pub mod logs;
 pub mod provider;
+pub mod raw;
 
 pub use client::Client;
 pub use host::TestHost;

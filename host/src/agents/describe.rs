@@ -16,6 +16,9 @@ pub const DESCRIBE_FAILED: Code = Code::new(
     "The component could not say what it is",
 );
 
+/// What a manifest may bring: every tool with the longest schema.
+const MANIFEST_BYTES_MAX: u64 = 8 << 20;
+
 struct Asked(Host);
 
 impl AsMut<Host> for Asked {
@@ -47,6 +50,7 @@ impl Agents {
         })?;
         let limits = Limits {
             fuel: self.config.describe_fuel,
+            crossing_bytes_per_call: MANIFEST_BYTES_MAX,
             ..self.sandbox.config().limits.clone()
         };
         let meter = Meter::new(self.clock.now());

@@ -2,6 +2,7 @@
 
 use wasmtime::component::Component;
 
+use super::upload::COMPONENT_REFUSED;
 use super::{Agents, Digest, store};
 use crate::kit::{Error, Result};
 
@@ -33,6 +34,10 @@ impl Agents {
             .spawn_blocking(move || artifacts.keep(&engine, &digest, &artifact))
             .await
             .map_err(Error::internal)?
-            .map_err(Error::internal)
+            // The engine refuses what does not fit its slots: memories, tables, instances and their sizes.
+            .map_err(|error| {
+                let what = format!("{error:#}").replace(" in the pooling allocator", "");
+                COMPONENT_REFUSED.because(format!("The component asks for too much: {what}."))
+            })
     }
 }

@@ -70,14 +70,17 @@ impl Manifest {
                     "at most 4 KiB, without control characters",
                 );
             }
-            let schema = (tool.input_schema.len() <= SCHEMA_MAX)
+            // PostgreSQL's JSON cannot hold NUL, however it is written.
+            let storable =
+                tool.input_schema.len() <= SCHEMA_MAX && !tool.input_schema.contains("\\u0000");
+            let schema = storable
                 .then(|| serde_json::from_str::<serde_json::Value>(&tool.input_schema).ok())
                 .flatten()
                 .filter(serde_json::Value::is_object);
             let Some(input_schema) = schema else {
                 faults = faults.field(
                     format!("{at}/input-schema"),
-                    "must be a JSON object of at most 64 KiB",
+                    "must be a JSON object of at most 64 KiB, without NUL",
                 );
                 continue;
             };

@@ -64,7 +64,6 @@ impl Agents {
         (self.fits)(&component).map_err(|what| {
             COMPONENT_REFUSED.because(format!("The component does not fit the world: {what}."))
         })?;
-        self.check_size(&component)?;
         let manifest = self.describe(&component).await?;
         let new = NewVersion {
             digest,
@@ -103,42 +102,6 @@ impl Agents {
                 refused => COMPILE_FAILED.because(refused.to_string()),
             })?;
         self.keep_artifact(digest, artifact).await
-    }
-
-    /// Limits of what one component may bring: refused now rather than at every run.
-    fn check_size(&self, component: &wasmtime::component::Component) -> Result<()> {
-        let limits = &self.sandbox.config().limits;
-        let Some(wanted) = component.resources_required() else {
-            return Ok(());
-        };
-        let memory = wanted
-            .max_initial_memory_size
-            .unwrap_or(0)
-            .saturating_mul(64 << 10);
-        let over = if wanted.num_memories as usize > limits.memories {
-            format!(
-                "{} memories; a component may have {}",
-                wanted.num_memories, limits.memories
-            )
-        } else if wanted.num_tables as usize > limits.tables {
-            format!(
-                "{} tables; a component may have {}",
-                wanted.num_tables, limits.tables
-            )
-        } else if memory > limits.memory_bytes as u64 {
-            format!(
-                "a memory of {memory} bytes at the start; the limit is {}",
-                limits.memory_bytes
-            )
-        } else if wanted.max_initial_table_size.unwrap_or(0) > limits.table_elements as u64 {
-            format!(
-                "a table of more than {} elements at the start",
-                limits.table_elements
-            )
-        } else {
-            return Ok(());
-        };
-        Err(COMPONENT_REFUSED.because(format!("The component has {over}.")))
     }
 
     async fn insert(

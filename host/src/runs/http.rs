@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Extension, FromRef, State};
+use axum::extract::{FromRef, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
@@ -22,7 +22,7 @@ use super::start::{NewRun, Started};
 use super::view::RunView;
 use super::{RunId, Runs, store};
 use crate::identity::{Caller, Identity, Read, Run};
-use crate::kit::http::idempotency::{Assigned, Replay};
+use crate::kit::http::idempotency::{Repeat, Replay};
 use crate::kit::http::{Body, Cursor, Page, Params, Problem, Query};
 use crate::kit::{Error, Result};
 
@@ -76,11 +76,8 @@ struct CreateQuery {
 async fn create(
     State(runs): State<Runs>,
     Run(caller): Run,
-    Params(path): Params<AgentPath>,
-    Query(query): Query<CreateQuery>,
-    assigned: Option<Extension<Assigned>>,
-    replay: Option<Extension<Replay>>,
-    headers: HeaderMap,
+    (Params(path), Query(query), headers): (Params<AgentPath>, Query<CreateQuery>, HeaderMap),
+    repeat: Repeat,
     Body(new): Body<NewRun>,
 ) -> Result<Response> {
     if query
@@ -91,12 +88,12 @@ async fn create(
             "`wait` must be 1 to {WAIT_MAX_S} seconds."
         )));
     }
-    let id = assigned.map(|Extension(Assigned(id))| id);
+    let id = repeat.assigned;
     let made = match id.map(RunId) {
-        Some(run) if replay.is_some() || runs.exists(&caller, &path.agent, run).await? => Some(run),
+        Some(run) if repeat.stream || runs.exists(&caller, &path.agent, run).await? => Some(run),
         _ => None,
     };
-    let stream = replay.is_some() || wants_stream(&headers);
+    let stream = repeat.stream || wants_stream(&headers);
     let run = match made {
         // The first request made this run: show it again.
         Some(run) if stream => {

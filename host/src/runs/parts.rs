@@ -21,6 +21,8 @@ pub struct Config {
     pub concurrent_per_org: u32,
     /// Runs that may wait; what comes beyond is refused with 429.
     pub queued: u32,
+    /// How many of them may be one organization's.
+    pub queued_per_org: u32,
     /// The longest a run may take, and what it may take where nobody asked for less.
     pub wall_ms: u64,
     /// Bytes of the input's messages together.
@@ -41,6 +43,7 @@ impl Default for Config {
             concurrent: 4_000,
             concurrent_per_org: 2_000,
             queued: 10_000,
+            queued_per_org: 5_000,
             wall_ms: 600_000,
             input_bytes: 1 << 20,
             cancel_wait_ms: 2_000,

@@ -52,6 +52,8 @@ pub enum Failed {
     TooSlow(u64),
     #[error("Compiling used more CPU or memory than it may.")]
     TooMuch,
+    #[error("The compiled component is larger than {0} bytes.")]
+    TooLarge(u64),
     #[error("The component does not compile: {0}.")]
     Refused(String),
     #[error("the compile child failed: {0}")]
@@ -84,7 +86,7 @@ pub async fn in_child(program: &Path, sandbox: &Sandbox, bytes: &[u8]) -> Result
         };
         let receive = async {
             if let Some(pipe) = stdout {
-                pipe.take(config.artifact_bytes)
+                pipe.take(config.artifact_bytes.saturating_add(1))
                     .read_to_end(&mut artifact)
                     .await?;
             }
@@ -105,6 +107,9 @@ pub async fn in_child(program: &Path, sandbox: &Sandbox, bytes: &[u8]) -> Result
         tokio::time::timeout(Duration::from_secs(config.wall_s), talk)
             .await
             .map_err(|_| Failed::TooSlow(config.wall_s))??;
+    if artifact.len() as u64 > config.artifact_bytes {
+        return Err(Failed::TooLarge(config.artifact_bytes));
+    }
     match status.code() {
         Some(0) => Ok(artifact),
         Some(REFUSED) => Err(Failed::Refused(

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -51,11 +52,19 @@ pub struct Sandbox {
     _ticker: Arc<Ticker>,
 }
 
-struct Ticker(Arc<AtomicBool>);
+struct Ticker {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
 
 impl Drop for Ticker {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // It does nothing that can panic.
+            let _ = thread.join();
+        }
     }
 }
 
@@ -63,13 +72,13 @@ impl Sandbox {
     pub fn new(config: Config) -> wasmtime::Result<Self> {
         let engine = Engine::new(&settings(&config))?;
         let stop = Arc::new(AtomicBool::new(false));
-        let ticker = Ticker(Arc::clone(&stop));
+        let told = Arc::clone(&stop);
         let weak = engine.weak();
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("bulkhead-epoch".into())
             .spawn(move || {
-                while !stop.load(Ordering::Relaxed) {
-                    std::thread::sleep(TICK);
+                while !told.load(Ordering::Relaxed) {
+                    std::thread::park_timeout(TICK);
                     let Some(engine) = weak.upgrade() else { return };
                     engine.increment_epoch();
                 }
@@ -77,7 +86,10 @@ impl Sandbox {
         Ok(Self {
             engine,
             config: Arc::new(config),
-            _ticker: Arc::new(ticker),
+            _ticker: Arc::new(Ticker {
+                stop,
+                thread: Some(thread),
+            }),
         })
     }
 
@@ -149,6 +161,8 @@ fn pool(config: &Config) -> PoolingAllocationConfig {
         .max_core_instances_per_component(u32::try_from(limits.core_instances).unwrap_or(u32::MAX))
         .max_memories_per_component(u32::try_from(limits.memories).unwrap_or(u32::MAX))
         .max_tables_per_component(u32::try_from(limits.tables).unwrap_or(u32::MAX))
+        .max_memories_per_module(u32::try_from(limits.memories).unwrap_or(u32::MAX))
+        .max_tables_per_module(u32::try_from(limits.tables).unwrap_or(u32::MAX))
         .max_memory_size(limits.memory_bytes)
         .table_elements(limits.table_elements)
         .max_component_instance_size(1 << 20)

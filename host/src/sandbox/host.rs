@@ -31,6 +31,8 @@ pub struct Meter {
     host_calls: AtomicU64,
     /// The frozen clock, in nanoseconds since the epoch.
     now: AtomicU64,
+    /// Bytes that WASI carried since the last call was counted.
+    carried: AtomicU64,
     place: Mutex<Place>,
 }
 
@@ -41,6 +43,7 @@ impl Meter {
             memory_peak: AtomicU64::new(0),
             host_calls: AtomicU64::new(0),
             now: AtomicU64::new(0),
+            carried: AtomicU64::new(0),
             place: Mutex::new(IN_GUEST),
         };
         meter.advance_to(now);
@@ -78,8 +81,18 @@ impl Meter {
         self.memory_peak.fetch_max(total, Ordering::Relaxed);
     }
 
-    pub(super) fn set_fuel(&self, used: u64) {
+    /// States what was used so far: the store of a guest does, and whoever gives the scheduler another future.
+    pub fn set_fuel(&self, used: u64) {
         self.fuel.store(used, Ordering::Relaxed);
+    }
+
+    /// Notes bytes that a WASI call carries; they count when the call returns.
+    pub(super) fn carry(&self, bytes: usize) {
+        self.carried.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn take_carried(&self) -> u64 {
+        self.carried.swap(0, Ordering::Relaxed)
     }
 
     fn enter(&self, place: Place) {
@@ -114,7 +127,7 @@ impl Host {
     pub fn new(limits: Limits, meter: Arc<Meter>, seed: [u8; 32]) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles);
-        let log = Log::new(limits.log_bytes_per_stream);
+        let log = Log::new(limits.log_bytes_per_stream, &meter);
         Self {
             table,
             wasi: wasi::context(&limits, &meter, seed, &log),
@@ -147,7 +160,7 @@ impl Host {
     }
 
     /// Counts one call into the host. Called by the linker's getters, so that no call can forget it; the refusal
-    /// takes effect when the call returns.
+    /// takes effect where the call states what it carries, before it does anything, or else when it returns.
     pub fn call(&mut self) {
         let calls = self.meter.host_calls.fetch_add(1, Ordering::Relaxed) + 1;
         self.limiter.pending_fuel += FUEL_PER_CALL;
@@ -158,6 +171,9 @@ impl Host {
 
     /// Counts bytes that a call carries between guest and host, either way.
     pub fn crossing(&mut self, bytes: usize) -> wasmtime::Result<()> {
+        if let Some(limit) = self.refused {
+            return Err(limit.into());
+        }
         let bytes = bytes as u64;
         self.crossed = self.crossed.saturating_add(bytes);
         self.limiter.pending_fuel += bytes / BYTES_PER_FUEL;
@@ -168,6 +184,13 @@ impl Host {
             return Err(Limit::CrossingPerRun.into());
         }
         Ok(())
+    }
+
+    /// What the call that returns now costs, what WASI carried included; a refused call ends the run.
+    pub(super) fn settle(&mut self) -> wasmtime::Result<u64> {
+        let carried = usize::try_from(self.meter.take_carried()).unwrap_or(usize::MAX);
+        self.crossing(carried)?;
+        Ok(std::mem::take(&mut self.limiter.pending_fuel))
     }
 
     /// Counts bytes of output, which have a limit of their own.

@@ -1,11 +1,16 @@
 //! One store, one call: instantiate, run, and say how it ended. What is made here is a future; the scheduler polls
 //! it, and whoever stops it drops it. A store is never used twice.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use wasmtime::component::ResourceTableError;
-use wasmtime::{CallHook, PoolConcurrencyLimitError, Store, StoreContextMut, Trap};
+use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 
+use super::account::Account;
 use super::bindings::bulkhead::agent::types::{Failure, Manifest, Outcome, Turn};
 use super::engine::{Sandbox, TICK};
 use super::host::Host;
@@ -48,12 +53,13 @@ pub async fn run<T>(
 where
     T: AsMut<Host> + Send + 'static,
 {
-    let mut store = store(&sandbox, data, wall).map_err(Fault::Host)?;
-    let ended = async {
+    let polls = Arc::default();
+    let mut store = store(&sandbox, data, wall, &polls).map_err(Fault::Host)?;
+    let call = async {
         let agent = pre.instantiate_async(&mut store).await?;
         agent.call_run(&mut store, &turn).await
-    }
-    .await;
+    };
+    let ended = counted(&polls, call).await;
     ended.map_err(|error| fault(&mut store, error))
 }
 
@@ -67,69 +73,52 @@ pub async fn describe<T>(
 where
     T: AsMut<Host> + Send + 'static,
 {
-    let mut store = store(&sandbox, data, wall).map_err(Fault::Host)?;
-    let ended = async {
+    let polls = Arc::default();
+    let mut store = store(&sandbox, data, wall, &polls).map_err(Fault::Host)?;
+    let call = async {
         let agent: Agent = pre.instantiate_async(&mut store).await?;
         agent.call_describe(&mut store).await
-    }
-    .await;
+    };
+    let ended = counted(&polls, call).await;
     ended.map_err(|error| fault(&mut store, error))
 }
 
-fn store<T>(sandbox: &Sandbox, mut data: T, wall: Duration) -> wasmtime::Result<Store<T>>
+/// Counts the polls of a call: each begins a slice.
+async fn counted<F: Future>(polls: &AtomicU64, call: F) -> F::Output {
+    let mut call = pin!(call);
+    poll_fn(|cx| {
+        polls.fetch_add(1, Ordering::Relaxed);
+        call.as_mut().poll(cx)
+    })
+    .await
+}
+
+fn store<T>(
+    sandbox: &Sandbox,
+    mut data: T,
+    wall: Duration,
+    polls: &Arc<AtomicU64>,
+) -> wasmtime::Result<Store<T>>
 where
     T: AsMut<Host> + Send + 'static,
 {
-    let fuel = data.as_mut().limits().fuel;
+    let limits = data.as_mut().limits();
+    let (fuel, handles) = (limits.fuel, limits.handles);
+    let call_bytes = usize::try_from(limits.crossing_bytes_per_call).unwrap_or(usize::MAX);
+    let slice = sandbox.config.slice_fuel.max(1);
     let mut store = Store::new(&sandbox.engine, data);
     store.limiter(|data| &mut data.as_mut().limiter);
-    store.fuel_async_yield_interval(Some(sandbox.config.slice_fuel.max(1)))?;
+    // Before a call can count what it carries, wasmtime has copied it: lists that share their elements are small in
+    // the guest and huge here.
+    store.set_hostcall_fuel(call_bytes);
+    store.set_max_component_handles(handles);
+    store.fuel_async_yield_interval(Some(slice))?;
     store.set_fuel(fuel)?;
-    store.call_hook(move |ctx, hook| cross(ctx, hook, fuel));
+    let mut account = Account::new(fuel, slice, Arc::clone(polls));
+    store.call_hook(move |ctx, hook| account.cross(ctx, hook));
     let ticks = (wall + BACKSTOP).as_millis() / TICK.as_millis() + 2;
     store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX));
     Ok(store)
-}
-
-/// Every way out of the guest passes here, the end of a fuel slice included: the meter is brought up to date on the
-/// way out, what the call cost is charged on the way in, and a refused call ends the run.
-fn cross<T: AsMut<Host>>(
-    mut ctx: StoreContextMut<'_, T>,
-    hook: CallHook,
-    budget: u64,
-) -> wasmtime::Result<()> {
-    match hook {
-        CallHook::CallingHost => {
-            let left = ctx.get_fuel()?;
-            ctx.data_mut()
-                .as_mut()
-                .meter()
-                .set_fuel(budget.saturating_sub(left));
-        }
-        CallHook::ReturningFromHost => {
-            let host = ctx.data_mut().as_mut();
-            if let Some(limit) = host.refused {
-                return Err(limit.into());
-            }
-            let charge = std::mem::take(&mut host.limiter.pending_fuel);
-            if charge > 0 {
-                let left = ctx.get_fuel()?;
-                ctx.set_fuel(left.saturating_sub(charge))?;
-                if left < charge {
-                    return Err(Limit::Fuel.into());
-                }
-            }
-        }
-        CallHook::CallingWasm => {}
-        CallHook::ReturningFromWasm => {
-            let left = ctx.get_fuel()?;
-            ctx.data_mut()
-                .as_mut()
-                .meter()
-                .set_fuel(budget.saturating_sub(left));
-        }
-    }
-    Ok(())
 }
 
 fn fault<T: AsMut<Host>>(store: &mut Store<T>, error: wasmtime::Error) -> Fault {
@@ -146,6 +135,9 @@ fn fault<T: AsMut<Host>>(store: &mut Store<T>, error: wasmtime::Error) -> Fault 
     if let Some(ResourceTableError::Full) = error.downcast_ref::<ResourceTableError>() {
         return Fault::Limit(Limit::Handles);
     }
+    if let Some(limit) = engine_limit(&error) {
+        return Fault::Limit(limit);
+    }
     if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
         return Fault::Trap(format!("the guest exited with status {}", exit.0));
     }
@@ -157,6 +149,20 @@ fn fault<T: AsMut<Host>>(store: &mut Store<T>, error: wasmtime::Error) -> Fault 
         Some(trap) => Fault::Trap(trap.to_string()),
         None if is_guest_fault(&error) => Fault::Trap(bounded(&format!("{error:#}"))),
         None => Fault::Host(error),
+    }
+}
+
+/// Limits that wasmtime enforces for us but has no public error for, by their words. A test reaches each.
+fn engine_limit(error: &wasmtime::Error) -> Option<Limit> {
+    let words = error.root_cause().to_string();
+    if words.ends_with("fuel allocated for hostcalls has been exhausted") {
+        Some(Limit::CrossingPerCall)
+    } else if words.ends_with("store handle limit exceeded") {
+        Some(Limit::Handles)
+    } else if words.starts_with("memory minimum size of") {
+        Some(Limit::Memory)
+    } else {
+        None
     }
 }
 

@@ -2,6 +2,7 @@
 //! its own under fuel, memory and handle limits, and takes it out again when told. Called by agents (inspect,
 //! describe) and runs (invoke). Once a stop took effect no guest code runs, destructors included.
 
+mod account;
 pub mod bindings;
 pub mod compile;
 pub mod component;

@@ -338,6 +338,8 @@ impl Queues {
                     self.turns.push_back(tenant);
                     continue;
                 }
+                // A debt is owed to whoever waits; where nobody does, it is forgiven.
+                queue.deficit = queue.deficit.max(1);
             }
             let Some(slot) = queue.ready.pop_front() else {
                 continue;

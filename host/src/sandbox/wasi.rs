@@ -1,12 +1,13 @@
 //! The part of WASI 0.2 a guest's standard library imports, linked one interface at a time: clocks that stand still,
 //! seeded randomness, an empty environment, no preopened folder, stdio into a bounded log. No sockets, no HTTP.
 
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use chacha20::ChaCha20Rng;
-use chacha20::rand_core::{Rng as _, SeedableRng as _};
+use chacha20::rand_core::{Rng as _, SeedableRng as _, TryRng};
 use serde::Serialize;
 use tokio::io::AsyncWrite;
 use wasmtime::component::{HasData, Linker, ResourceTable};
@@ -105,7 +106,7 @@ pub(super) fn context(limits: &Limits, meter: &Arc<Meter>, seed: [u8; 32], log: 
     seeder.fill_bytes(&mut insecure_seed);
     WasiCtxBuilder::new()
         .allow_blocking_current_thread(false)
-        .secure_random(seeder)
+        .secure_random(Counted(seeder, Arc::clone(meter)))
         .insecure_random_seed(u128::from_le_bytes(insecure_seed))
         .max_random_size(limits.random_bytes_per_call)
         .wall_clock(Frozen(Arc::clone(meter)))
@@ -113,6 +114,28 @@ pub(super) fn context(limits: &Limits, meter: &Arc<Meter>, seed: [u8; 32], log: 
         .stdout(log.stdout.clone())
         .stderr(log.stderr.clone())
         .build()
+}
+
+/// The run's randomness, which counts as bytes that cross.
+struct Counted(ChaCha20Rng, Arc<Meter>);
+
+impl TryRng for Counted {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        self.1.carry(1);
+        self.0.try_next_u32()
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        self.1.carry(8);
+        self.0.try_next_u64()
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        self.1.carry(bytes.len());
+        self.0.try_fill_bytes(bytes)
+    }
 }
 
 /// Both clocks: the time of the last recorded answer.
@@ -147,13 +170,17 @@ pub struct Log {
 }
 
 impl Log {
-    pub(super) fn new(most: usize) -> Self {
+    pub(super) fn new(most: usize, meter: &Arc<Meter>) -> Self {
         let stream = || {
-            Stream(Arc::new(Mutex::new(Kept {
+            let kept = Kept {
                 bytes: Vec::new(),
                 most,
                 dropped: 0,
-            })))
+            };
+            Stream {
+                kept: Arc::new(Mutex::new(kept)),
+                meter: Arc::clone(meter),
+            }
         };
         Self {
             stdout: stream(),
@@ -165,7 +192,10 @@ impl Log {
 
 /// A stream into the log: keeps the first bytes, counts the rest.
 #[derive(Clone, Debug)]
-pub struct Stream(Arc<Mutex<Kept>>);
+pub struct Stream {
+    kept: Arc<Mutex<Kept>>,
+    meter: Arc<Meter>,
+}
 
 #[derive(Debug)]
 struct Kept {
@@ -190,7 +220,7 @@ fn is_zero(n: &u64) -> bool {
 
 impl Stream {
     pub fn write(&self, bytes: &[u8]) {
-        let mut kept = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        let mut kept = self.kept.lock().unwrap_or_else(|e| e.into_inner());
         let room = kept.most.saturating_sub(kept.bytes.len()).min(bytes.len());
         kept.bytes.extend_from_slice(&bytes[..room]);
         kept.dropped += (bytes.len() - room) as u64;
@@ -199,7 +229,7 @@ impl Stream {
     /// What was written, where anything was. Bytes that are not UTF-8, and NUL, which PostgreSQL cannot hold,
     /// become the replacement character.
     pub fn written(&self) -> Option<Written> {
-        let kept = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        let kept = self.kept.lock().unwrap_or_else(|e| e.into_inner());
         (!kept.bytes.is_empty() || kept.dropped > 0).then(|| Written {
             text: String::from_utf8_lossy(&kept.bytes).replace('\0', "\u{fffd}"),
             dropped_bytes: kept.dropped,
@@ -225,6 +255,7 @@ impl StdoutStream for Stream {
 
 impl OutputStream for Stream {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.meter.carry(bytes.len());
         Self::write(self, &bytes);
         Ok(())
     }

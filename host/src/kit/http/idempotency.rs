@@ -2,10 +2,12 @@
 //! answered with what the first was answered, for 24 h. In flight: 409. Another body: 422. A stream is not stored:
 //! its repeat is told where it lives (`Replay`) and the handler streams it again.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State};
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -13,8 +15,9 @@ use futures_util::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use super::body::collect;
 use super::{request, store};
-use crate::kit::error::{INVALID, TOO_LARGE};
+use crate::kit::error::INVALID;
 use crate::kit::secret::Seal;
 use crate::kit::{Base, Code, Error, Result, Secret};
 
@@ -59,6 +62,26 @@ pub struct Assigned(pub Uuid);
 #[derive(Clone, Copy, Debug)]
 pub struct Replay;
 
+/// What a handler learns of its request's key.
+#[derive(Clone, Copy, Debug)]
+pub struct Repeat {
+    /// The id its new thing must take, where the request has a key.
+    pub assigned: Option<Uuid>,
+    /// The first request was answered with a stream: stream it again.
+    pub stream: bool,
+}
+
+impl<S: Sync> FromRequestParts<S> for Repeat {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        Ok(Self {
+            assigned: parts.extensions.get::<Assigned>().map(|id| id.0),
+            stream: parts.extensions.get::<Replay>().is_some(),
+        })
+    }
+}
+
 struct Key {
     scope: Vec<u8>,
     body: Vec<u8>,
@@ -90,11 +113,7 @@ async fn keyed(state: &Idempotency, request: Request, next: Next) -> Result<Resp
         .to_owned();
     (state.admit)(request.headers().clone()).await?;
     let (mut parts, body) = request.into_parts();
-    let body = to_bytes(body, state.body_max).await.map_err(|error| {
-        TOO_LARGE
-            .because("The body is larger than this route takes.")
-            .caused_by(error)
-    })?;
+    let body = collect(body, state.body_max).await?;
     let key = Key {
         scope: scope(&parts.headers, parts.uri.path(), &header),
         body: Sha256::digest(&body).to_vec(),

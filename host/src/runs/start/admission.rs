@@ -16,15 +16,24 @@ pub const QUEUE_FULL: Code = Code::new("queue_full", 429, "Too many runs are wai
 #[derive(Debug)]
 pub struct Admission {
     host: Arc<Semaphore>,
-    orgs: Mutex<HashMap<OrgId, Weak<Semaphore>>>,
+    orgs: Mutex<HashMap<OrgId, Weak<Org>>>,
     per_org: usize,
     waiting: Arc<AtomicU32>,
     waiting_max: u32,
+    waiting_max_per_org: u32,
+}
+
+/// One organization's part of the host, while it has runs.
+#[derive(Debug)]
+struct Org {
+    places: Arc<Semaphore>,
+    waiting: AtomicU32,
 }
 
 /// A place of the host and of the organization; given back when dropped.
 #[derive(Debug)]
 pub struct Place {
+    _account: Arc<Org>,
     _org: OwnedSemaphorePermit,
     _host: OwnedSemaphorePermit,
 }
@@ -40,12 +49,13 @@ pub enum Admitted {
 #[derive(Debug)]
 pub struct Queued {
     host: Arc<Semaphore>,
-    org: Arc<Semaphore>,
+    org: Arc<Org>,
     waiting: Arc<AtomicU32>,
 }
 
 impl Drop for Queued {
     fn drop(&mut self) {
+        self.org.waiting.fetch_sub(1, Ordering::Relaxed);
         self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -54,7 +64,7 @@ impl Queued {
     /// Waits for a place: first the organization's, then the host's.
     pub async fn place(&self) -> Result<Place> {
         let closed = || Error::unavailable("The host is stopping.");
-        let org = Arc::clone(&self.org)
+        let org = Arc::clone(&self.org.places)
             .acquire_owned()
             .await
             .map_err(|_| closed())?;
@@ -63,6 +73,7 @@ impl Queued {
             .await
             .map_err(|_| closed())?;
         Ok(Place {
+            _account: Arc::clone(&self.org),
             _org: org,
             _host: host,
         })
@@ -77,15 +88,17 @@ impl Admission {
             per_org: config.concurrent_per_org as usize,
             waiting: Arc::default(),
             waiting_max: config.queued,
+            waiting_max_per_org: config.queued_per_org,
         }
     }
 
     pub(super) fn admit(&self, org: OrgId) -> Result<Admitted> {
         let org = self.org(org);
-        if let Ok(org_place) = Arc::clone(&org).try_acquire_owned()
+        if let Ok(org_place) = Arc::clone(&org.places).try_acquire_owned()
             && let Ok(host_place) = Arc::clone(&self.host).try_acquire_owned()
         {
             return Ok(Admitted::Now(Place {
+                _account: org,
                 _org: org_place,
                 _host: host_place,
             }));
@@ -95,7 +108,10 @@ impl Admission {
             org,
             waiting: Arc::clone(&self.waiting),
         };
-        if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.waiting_max {
+        // Both are counted before either is judged: dropping the seat takes both back.
+        let of_org = seat.org.waiting.fetch_add(1, Ordering::Relaxed);
+        let of_all = self.waiting.fetch_add(1, Ordering::Relaxed);
+        if of_all >= self.waiting_max || of_org >= self.waiting_max_per_org {
             return Err(QUEUE_FULL
                 .because("Every place is taken and the queue is full; try again.")
                 .retry_after(Duration::from_secs(1)));
@@ -103,14 +119,17 @@ impl Admission {
         Ok(Admitted::Later(seat))
     }
 
-    fn org(&self, org: OrgId) -> Arc<Semaphore> {
+    fn org(&self, org: OrgId) -> Arc<Org> {
         let mut orgs = self.orgs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(places) = orgs.get(&org).and_then(Weak::upgrade) {
-            return places;
+        if let Some(known) = orgs.get(&org).and_then(Weak::upgrade) {
+            return known;
         }
-        orgs.retain(|_, places| places.strong_count() > 0);
-        let places = Arc::new(Semaphore::new(self.per_org));
-        orgs.insert(org, Arc::downgrade(&places));
-        places
+        orgs.retain(|_, known| known.strong_count() > 0);
+        let account = Arc::new(Org {
+            places: Arc::new(Semaphore::new(self.per_org)),
+            waiting: AtomicU32::new(0),
+        });
+        orgs.insert(org, Arc::downgrade(&account));
+        account
     }
 }

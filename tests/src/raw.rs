@@ -1,0 +1,248 @@
+//! Guests in text form: a core module written against the contract inside a component of its world, assembled in the
+//! test. For what no compiler would produce, and for what needs nothing but a loop.
+
+/// A result that says the turn ended well; the address is zero unless a guest writes there.
+pub const END_TURN: &str = "(i32.const 512)";
+
+/// Interfaces of the host as raw guests import them: the component's text, and the core module's imports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Import {
+    /// `$now`, the contract's clock.
+    Clock,
+    /// `$text`.
+    Output,
+    /// `$search`.
+    Knowledge,
+    /// `$wasi_now`, `$in` (a pollable after nanoseconds), `$block`.
+    WasiClock,
+    /// `$random`.
+    Random,
+    /// `$stdout`, `$write`.
+    Stdout,
+}
+
+impl Import {
+    fn component(self) -> &'static str {
+        match self {
+            Self::Clock => {
+                r#"(import "bulkhead:agent/clock@0.1.0" (instance $clock (export "now" (func (result u64)))))
+  (core func $now (canon lower (func $clock "now")))"#
+            }
+            Self::Output => {
+                r#"(import "bulkhead:agent/output@0.1.0" (instance $output
+    (export "text" (func (param "delta" string)))))
+  (core func $text (canon lower (func $output "text") (memory $memory)))"#
+            }
+            Self::Knowledge => {
+                r#"(import "bulkhead:agent/knowledge@0.1.0" (instance $knowledge
+    (type $query' (record (field "text" string) (field "limit" u32) (field "tags" (list string))))
+    (export "query" (type $query (eq $query')))
+    (type $hit' (record (field "handle" string) (field "title" string) (field "heading" string)
+      (field "text" string) (field "score" f64)))
+    (export "hit" (type $hit (eq $hit')))
+    (type $error' (variant (case "invalid" string) (case "unavailable" string)))
+    (export "error" (type $error (eq $error')))
+    (export "search" (func (param "query" $query) (result (result (list $hit) (error $error)))))))
+  (core func $search (canon lower (func $knowledge "search") (memory $memory) (realloc $realloc)))"#
+            }
+            Self::WasiClock => {
+                r#"(import "wasi:io/poll@0.2.6" (instance $poll
+    (export "pollable" (type $pollable (sub resource)))
+    (export "[method]pollable.block" (func (param "self" (borrow $pollable))))))
+  (alias export $poll "pollable" (type $pollable))
+  (import "wasi:clocks/monotonic-clock@0.2.6" (instance $monotonic
+    (alias outer 1 $pollable (type $outside))
+    (export "pollable" (type $inside (eq $outside)))
+    (export "now" (func (result u64)))
+    (export "subscribe-duration" (func (param "when" u64) (result (own $inside))))))
+  (core func $wasi_now (canon lower (func $monotonic "now")))
+  (core func $in (canon lower (func $monotonic "subscribe-duration")))
+  (core func $block (canon lower (func $poll "[method]pollable.block")))"#
+            }
+            Self::Random => {
+                r#"(import "wasi:random/random@0.2.6" (instance $randomness
+    (export "get-random-bytes" (func (param "len" u64) (result (list u8))))))
+  (core func $random (canon lower (func $randomness "get-random-bytes") (memory $memory) (realloc $realloc)))"#
+            }
+            Self::Stdout => {
+                r#"(import "wasi:io/error@0.2.6" (instance $errors (export "error" (type (sub resource)))))
+  (alias export $errors "error" (type $error))
+  (import "wasi:io/streams@0.2.6" (instance $streams
+    (alias outer 1 $error (type $outside))
+    (export "error" (type $inside (eq $outside)))
+    (export "output-stream" (type $stream (sub resource)))
+    (type $failed' (variant (case "last-operation-failed" (own $inside)) (case "closed")))
+    (export "stream-error" (type $failed (eq $failed')))
+    (export "[method]output-stream.blocking-write-and-flush" (func
+      (param "self" (borrow $stream)) (param "contents" (list u8)) (result (result (error $failed)))))))
+  (alias export $streams "output-stream" (type $stream))
+  (import "wasi:cli/stdout@0.2.6" (instance $out
+    (alias outer 1 $stream (type $outside))
+    (export "output-stream" (type $inside (eq $outside)))
+    (export "get-stdout" (func (result (own $inside))))))
+  (core func $stdout (canon lower (func $out "get-stdout")))
+  (core func $write (canon lower
+    (func $streams "[method]output-stream.blocking-write-and-flush") (memory $memory)))"#
+            }
+        }
+    }
+
+    /// Names and types of the core functions.
+    fn functions(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Clock => &[("now", "(result i64)")],
+            Self::Output => &[("text", "(param i32 i32)")],
+            Self::Knowledge => &[("search", "(param i32 i32 i32 i32 i32 i32)")],
+            Self::WasiClock => &[
+                ("wasi_now", "(result i64)"),
+                ("in", "(param i64) (result i32)"),
+                ("block", "(param i32)"),
+            ],
+            Self::Random => &[("random", "(param i64 i32)")],
+            Self::Stdout => &[
+                ("stdout", "(result i32)"),
+                ("write", "(param i32 i32 i32 i32)"),
+            ],
+        }
+    }
+}
+
+/// A component around one body. The manifest lies at 1024, its name at 2048 (`raw`); memory is free from 4096 to
+/// 65536, and from there on what the host writes is put.
+#[derive(Clone, Copy, Debug)]
+pub struct Raw<'a> {
+    pub imports: &'a [Import],
+    /// Fields of the component.
+    pub component: &'a str,
+    /// Pages at the start, and the most.
+    pub memory: &'a str,
+    /// Fields of the core module.
+    pub fields: &'a str,
+    /// Leaves the address of the manifest.
+    pub describe: &'a str,
+    /// Leaves the address of the result; its parameters are `$turn` and four more, its locals `$i` and `$n`.
+    pub run: &'a str,
+}
+
+impl Default for Raw<'_> {
+    fn default() -> Self {
+        Self {
+            imports: &[],
+            component: "",
+            memory: "4",
+            fields: "",
+            describe: "(i32.const 1024)",
+            run: END_TURN,
+        }
+    }
+}
+
+impl Raw<'_> {
+    /// The component's bytes.
+    pub fn bytes(&self) -> Vec<u8> {
+        assemble(&self.text())
+    }
+
+    /// The component's text.
+    pub fn text(&self) -> String {
+        let imports: Vec<&str> = self
+            .imports
+            .iter()
+            .map(|import| import.component())
+            .collect();
+        let functions = || self.imports.iter().flat_map(|import| import.functions());
+        let exports: String = functions()
+            .map(|(name, _)| format!("(export \"{name}\" (func ${name}))"))
+            .collect();
+        format!(
+            "(component
+  {TYPES}
+  {component}
+  {libc}
+  {imports}
+  {main}
+  (core instance $host {exports})
+  (core instance $guest (instantiate $main (with \"libc\" (instance $libc)) (with \"host\" (instance $host))))
+  (func $describe (result $manifest) (canon lift (core func $guest \"describe\") (memory $memory)))
+  (func $run (param \"turn\" $turn) (result (result $outcome (error $failure)))
+    (canon lift (core func $guest \"run\") (memory $memory) (realloc $realloc)))
+  (export \"describe\" (func $describe))
+  (export \"run\" (func $run)))",
+            component = self.component,
+            imports = imports.join("\n  "),
+            libc = self.libc(),
+            main = self.main(),
+        )
+    }
+
+    fn libc(&self) -> String {
+        let memory = self.memory;
+        format!(
+            r#"(core module $m
+    (memory (export "memory") {memory})
+    (data (i32.const 1024) "\00\08\00\00\03\00\00\00\00\08\00\00\03\00\00\00\10\08\00\00\07\00\00\00")
+    (data (i32.const 2048) "raw")
+    (data (i32.const 2064) "default")
+    (global $heap (export "heap") (mut i32) (i32.const 65536))
+    (func (export "realloc") (param i32 i32) (param $align i32) (param $size i32) (result i32)
+      (global.set $heap (i32.and
+        (i32.add (global.get $heap) (i32.sub (local.get $align) (i32.const 1)))
+        (i32.sub (i32.const 0) (local.get $align))))
+      (global.get $heap)
+      (global.set $heap (i32.add (global.get $heap) (local.get $size)))))
+  (core instance $libc (instantiate $m))
+  (alias core export $libc "memory" (core memory $memory))
+  (alias core export $libc "realloc" (core func $realloc))"#
+        )
+    }
+
+    fn main(&self) -> String {
+        let functions = self.imports.iter().flat_map(|import| import.functions());
+        let imports: String = functions
+            .map(|(name, kind)| format!("(import \"host\" \"{name}\" (func ${name} {kind}))\n    "))
+            .collect();
+        let Self {
+            fields,
+            describe,
+            run,
+            ..
+        } = self;
+        format!(
+            r#"(core module $main
+    (import "libc" "memory" (memory 0))
+    (import "libc" "heap" (global $heap (mut i32)))
+    {imports}{fields}
+    (func (export "describe") (result i32) {describe})
+    (func (export "run") (param $turn i32) (param i32 i32 i32 i64) (result i32)
+      (local $i i32) (local $n i32)
+      {run}))"#
+        )
+    }
+}
+
+/// The contract's types, as the world's exports use them.
+const TYPES: &str = r#"(import "bulkhead:agent/types@0.1.0" (instance $types
+    (type $speaker' (enum "user" "assistant"))
+    (export "speaker" (type $speaker (eq $speaker')))
+    (type $message' (record (field "speaker" $speaker) (field "text" string)))
+    (export "message" (type $message (eq $message')))
+    (type $turn' (record (field "run" string) (field "messages" (list $message)) (field "started-at" u64)))
+    (export "turn" (type $turn (eq $turn')))
+    (type $tool' (record (field "name" string) (field "description" string) (field "input-schema" string)))
+    (export "tool-manifest" (type $tool (eq $tool')))
+    (type $manifest' (record (field "name" string) (field "description" string) (field "model" string)
+      (field "tools" (list $tool))))
+    (export "manifest" (type $manifest (eq $manifest')))
+    (type $outcome' (enum "end-turn" "max-tokens" "max-iterations"))
+    (export "outcome" (type $outcome (eq $outcome')))
+    (type $failure' (variant (case "model" string) (case "agent" string)))
+    (export "failure" (type $failure (eq $failure')))))
+  (alias export $types "turn" (type $turn))
+  (alias export $types "manifest" (type $manifest))
+  (alias export $types "outcome" (type $outcome))
+  (alias export $types "failure" (type $failure))"#;
+
+/// The binary form of a module or component in text form.
+pub fn assemble(text: &str) -> Vec<u8> {
+    wat::parse_str(text).unwrap_or_else(|error| panic!("{error}"))
+}
