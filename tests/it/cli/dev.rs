@@ -2,7 +2,6 @@
 //! warm start, an end that leaves nothing.
 
 use std::path::Path;
-use std::time::Instant;
 
 use bulkhead_tests::Client;
 use bulkhead_tests::folder::Folder;
@@ -59,9 +58,7 @@ async fn a_fresh_folder_becomes_an_agent_that_answers() {
     let gone = run(&["runs", "ls", "support", "--data", data.to_str().unwrap()]).await;
     assert!(gone.refusal(2).contains("bulkhead dev"), "{gone:?}");
 
-    let began = Instant::now();
     let dev = Dev::start(&data, &[]).await;
-    eprintln!("warm start: {} ms", began.elapsed().as_millis());
     assert_eq!(dev.text("api_key"), key, "the same key as before");
     let words = [
         "versions",

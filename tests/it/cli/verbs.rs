@@ -204,15 +204,15 @@ async fn a_broken_connection_is_taken_up_where_it_broke() {
     let upstream = host.host().address;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let proxy = tokio::spawn(async move {
+    let proxy = async {
         // Each connection may bring so many bytes of the answer, then it breaks.
         for bytes in [700, 1_500, 2_500, u64::MAX] {
             let (near, _) = listener.accept().await.unwrap();
             relay(near, TcpStream::connect(upstream).await.unwrap(), bytes).await;
         }
-    });
+    };
     let words = ["run", "chatter", "40 200", "--output", "json"];
-    let done = ended(as_client(&client, &url, &words)).await;
+    let (done, ()) = tokio::join!(ended(as_client(&client, &url, &words)), proxy);
     assert_eq!(done.status, 0, "{done:?}");
     let events = lines(&done);
     let seqs: Vec<_> = events
@@ -229,7 +229,6 @@ async fn a_broken_connection_is_taken_up_where_it_broke() {
         .filter_map(|event| event["data"]["text"].as_str())
         .collect();
     assert_eq!(text.len(), 40 * 200);
-    proxy.await.unwrap();
     host.stop().await;
 }
 
