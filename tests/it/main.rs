@@ -2,6 +2,7 @@
 
 mod baseline;
 mod billing;
+mod cancel;
 mod database;
 mod docs;
 mod events;
@@ -9,6 +10,7 @@ mod guests;
 mod http;
 mod idempotency;
 mod identity;
+mod isolation;
 mod knowledge;
 mod limits;
 mod models;
@@ -21,3 +23,4 @@ mod secrets;
 mod snapshots;
 mod support;
 mod tidy;
+mod uploads;
