@@ -107,6 +107,30 @@ fn every_error_code_has_its_row() {
 }
 
 #[test]
+fn every_failure_of_a_command_has_its_row() {
+    let errors = read(&root().join("docs/errors.md"));
+    let of_commands = table(&errors, "Errors of the command line");
+    let of_the_api = table(&errors, "Every error code");
+    let both = of_commands.iter().chain(&of_the_api);
+    let listed: BTreeSet<String> = both.map(|row| bare(&row[0])).collect();
+    let mut missing = BTreeSet::new();
+    for source in rust(&root().join("host/src/cli")) {
+        let text = read(&source);
+        for made in ["Failure::new(", "Self::new("] {
+            let codes = text.split(made).skip(1);
+            let codes = codes.filter_map(|rest| rest.trim_start().strip_prefix('"'));
+            missing.extend(codes.filter_map(|rest| rest.split('"').next().map(str::to_owned)));
+        }
+    }
+    assert!(
+        missing.len() > 10,
+        "failures are not made where this test looks"
+    );
+    missing.retain(|code| !code.is_empty() && !listed.contains(code));
+    assert!(missing.is_empty(), "docs/errors.md lacks {missing:?}");
+}
+
+#[test]
 fn every_event_has_its_row() {
     let source = read(&root().join("host/src/runs/log/event.rs"));
     let kinds = between(&source, "pub fn kind(", "\n    }\n");

@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{FromRef, FromRequest as _, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::extract::{FromRef, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use time::OffsetDateTime;
@@ -22,7 +22,7 @@ use super::start::{NewRun, Started};
 use super::view::RunView;
 use super::{RunId, Runs, store};
 use crate::identity::{Caller, Identity, Read, Run};
-use crate::kit::http::idempotency::{Assigned, Replay};
+use crate::kit::http::idempotency::{Repeat, Replay};
 use crate::kit::http::{Body, Cursor, Page, Params, Problem, Query};
 use crate::kit::{Error, Result};
 
@@ -76,9 +76,9 @@ struct CreateQuery {
 async fn create(
     State(runs): State<Runs>,
     Run(caller): Run,
-    Params(path): Params<AgentPath>,
-    Query(query): Query<CreateQuery>,
-    request: Request,
+    (Params(path), Query(query), headers): (Params<AgentPath>, Query<CreateQuery>, HeaderMap),
+    repeat: Repeat,
+    Body(new): Body<NewRun>,
 ) -> Result<Response> {
     if query
         .wait
@@ -88,17 +88,12 @@ async fn create(
             "`wait` must be 1 to {WAIT_MAX_S} seconds."
         )));
     }
-    let id = request
-        .extensions()
-        .get::<Assigned>()
-        .map(|assigned| assigned.0);
-    let is_replay = request.extensions().get::<Replay>().is_some();
-    let stream = is_replay || wants_stream(request.headers());
-    let Body(new) = Body::<NewRun>::from_request(request, &()).await?;
+    let id = repeat.assigned;
     let made = match id.map(RunId) {
-        Some(run) if is_replay || runs.exists(&caller, &path.agent, run).await? => Some(run),
+        Some(run) if repeat.stream || runs.exists(&caller, &path.agent, run).await? => Some(run),
         _ => None,
     };
+    let stream = repeat.stream || wants_stream(&headers);
     let run = match made {
         // The first request made this run: show it again.
         Some(run) if stream => {

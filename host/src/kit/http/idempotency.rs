@@ -2,10 +2,12 @@
 //! answered with what the first was answered, for 24 h. In flight: 409. Another body: 422. A stream is not stored:
 //! its repeat is told where it lives (`Replay`) and the handler streams it again.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State};
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -58,6 +60,26 @@ pub struct Assigned(pub Uuid);
 /// Put into a response that must not be stored: its repeat is handed to the handler with `Assigned` and `Replay`.
 #[derive(Clone, Copy, Debug)]
 pub struct Replay;
+
+/// What a handler learns of its request's key.
+#[derive(Clone, Copy, Debug)]
+pub struct Repeat {
+    /// The id its new thing must take, where the request has a key.
+    pub assigned: Option<Uuid>,
+    /// The first request was answered with a stream: stream it again.
+    pub stream: bool,
+}
+
+impl<S: Sync> FromRequestParts<S> for Repeat {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        Ok(Self {
+            assigned: parts.extensions.get::<Assigned>().map(|id| id.0),
+            stream: parts.extensions.get::<Replay>().is_some(),
+        })
+    }
+}
 
 struct Key {
     scope: Vec<u8>,
