@@ -8,6 +8,7 @@
 
 mod baseline;
 mod billing;
+mod cancel;
 mod database;
 mod docs;
 mod events;
@@ -15,6 +16,7 @@ mod guests;
 mod http;
 mod idempotency;
 mod identity;
+mod isolation;
 mod knowledge;
 mod limits;
 mod models;
@@ -27,3 +29,4 @@ mod secrets;
 mod snapshots;
 mod support;
 mod tidy;
+mod uploads;
