@@ -1,10 +1,4 @@
 //! All tests that cross a room's border, in one binary.
-#![expect(
-    clippy::unwrap_used,
-    clippy::large_futures,
-    clippy::too_many_lines,
-    reason = "a test that fails has done its work, and one story is told in one place"
-)]
 
 mod baseline;
 mod billing;
