@@ -33,6 +33,8 @@ pub struct Config {
     pub shutdown_grace_ms: u64,
     /// The largest JSON body, in bytes.
     pub body_bytes: usize,
+    /// How long a client may be silent in the middle of a body.
+    pub body_idle_ms: u64,
     pub sandbox: sandbox::Config,
     pub agents: agents::Config,
     pub runs: runs::Config,
@@ -49,6 +51,7 @@ impl Default for Config {
             database_connections: 16,
             shutdown_grace_ms: 20_000,
             body_bytes: 4 << 20,
+            body_idle_ms: 30_000,
             sandbox: sandbox::Config::default(),
             agents: agents::Config::default(),
             runs: runs::Config::default(),

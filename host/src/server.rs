@@ -1,5 +1,7 @@
 //! The routes of every room behind one stack of layers, the health of the host, and its OpenAPI description.
 
+use std::time::Duration;
+
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
@@ -14,7 +16,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::kit::error::{METHOD, NOT_FOUND};
-use crate::kit::http::{Problem, idempotency, linger, request};
+use crate::kit::http::{Problem, idempotency, incoming, request};
 use crate::kit::{Error, db};
 use crate::{agents, identity, knowledge, models, runs};
 
@@ -48,7 +50,7 @@ pub fn openapi() -> OpenApi {
     openapi
 }
 
-/// The service. Layers from the outside in: the request's id, panics, lingering, the body's limit, idempotency.
+/// The service. Layers from the outside in: the request's id, panics, how bodies come in, the body's limit, idempotency.
 pub fn router(app: App) -> Router {
     routes()
         .split_for_parts()
@@ -65,7 +67,10 @@ pub fn router(app: App) -> Router {
             idempotency::remember,
         ))
         .layer(DefaultBodyLimit::max(app.config.body_bytes))
-        .layer(middleware::from_fn(linger::linger))
+        .layer(middleware::from_fn_with_state(
+            Duration::from_millis(app.config.body_idle_ms),
+            incoming::receive,
+        ))
         .layer(CatchPanicLayer::custom(request::panicked))
         .layer(middleware::from_fn_with_state(
             app.ids.clone(),

@@ -382,3 +382,23 @@ async fn raw(host: &TestHost, bytes: &[u8]) -> Option<u16> {
         .parse()
         .ok()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_falls_silent_is_told_so() {
+    let host = TestHost::start_with(|config| config.body_idle_ms = 100).await;
+    let client = host.client("acme").await;
+    for extra in ["", "idempotency-key: k\r\n"] {
+        let head = format!(
+            "POST /v1/orgs/acme/keys HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\
+             content-type: application/json\r\ncontent-length: 100\r\n{extra}connection: close\r\n\r\n{{\"na",
+            client.key
+        );
+        let mut stream = TcpStream::connect(host.host().address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+        assert!(answer.contains("\"code\":\"body_timeout\""), "{answer}");
+    }
+    host.stop().await;
+}

@@ -1,13 +1,8 @@
 //! All tests that cross a room's border, in one binary.
-#![expect(
-    clippy::unwrap_used,
-    clippy::large_futures,
-    clippy::too_many_lines,
-    reason = "a test that fails has done its work, and one story is told in one place"
-)]
 
 mod baseline;
 mod billing;
+mod cancel;
 mod database;
 mod docs;
 mod events;
@@ -15,6 +10,7 @@ mod guests;
 mod http;
 mod idempotency;
 mod identity;
+mod isolation;
 mod knowledge;
 mod limits;
 mod models;
@@ -27,3 +23,4 @@ mod secrets;
 mod snapshots;
 mod support;
 mod tidy;
+mod uploads;

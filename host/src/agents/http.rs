@@ -11,7 +11,8 @@ use super::channels::MoveChannel;
 use super::upload::Uploaded;
 use super::{Agent, Agents, Version};
 use crate::identity::{Deploy, Identity, Read};
-use crate::kit::error::MEDIA;
+use crate::kit::error::{MEDIA, TOO_LARGE};
+use crate::kit::http::body::collect;
 use crate::kit::http::{Body, Page, PageQuery, Params, Problem, Query};
 use crate::kit::{Error, Result};
 
@@ -87,9 +88,12 @@ async fn upload(
     if kind != Some("application/wasm") {
         return Err(MEDIA.because("Send the component as `content-type: application/wasm`."));
     }
-    let bytes = axum::body::to_bytes(request.into_body(), agents.component_bytes_max())
+    let bytes = collect(request.into_body(), agents.component_bytes_max())
         .await
-        .map_err(|error| agents.too_large().caused_by(error))?;
+        .map_err(|error| match error.is(TOO_LARGE) {
+            true => agents.too_large().caused_by(error),
+            false => error,
+        })?;
     Ok(match agents.upload(&caller, &path.agent, bytes).await? {
         Uploaded::New(version) => (StatusCode::CREATED, Json(version)),
         Uploaded::Known(version) => (StatusCode::OK, Json(version)),

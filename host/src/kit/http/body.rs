@@ -1,12 +1,16 @@
 //! Bodies, query strings and path parameters, read strictly: what cannot be read is one problem that says where.
 
+use std::error::Error as StdError;
+
 use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::header;
 use axum::http::request::Parts;
 use bytes::Bytes;
+use http_body_util::LengthLimitError;
 use serde::de::DeserializeOwned;
 
+use super::incoming::Silent;
 use crate::kit::Error;
 use crate::kit::error::{INVALID, MEDIA, TOO_LARGE};
 
@@ -15,6 +19,9 @@ pub const BAD_JSON: crate::kit::Code = crate::kit::Code::new(
     400,
     "The body is not the JSON this route takes",
 );
+
+pub const BODY_TIMEOUT: crate::kit::Code =
+    crate::kit::Code::new("body_timeout", 408, "The body did not come in time");
 
 /// A JSON body. serde refuses unknown fields where the type says so; nesting is bounded by `serde_json` (128).
 #[derive(Debug)]
@@ -62,8 +69,32 @@ pub async fn read_bytes<S: Send + Sync>(request: Request, state: &S) -> Result<B
             BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
                 TOO_LARGE.because("The body is larger than this route takes.")
             }
-            other => INVALID.because("The body broke off.").caused_by(other),
+            other => unread(other),
         })
+}
+
+/// A body of at most `max` bytes.
+pub async fn collect(body: axum::body::Body, max: usize) -> Result<Bytes, Error> {
+    axum::body::to_bytes(body, max).await.map_err(|error| {
+        if is::<LengthLimitError>(&error) {
+            TOO_LARGE.because("The body is larger than this route takes.")
+        } else {
+            unread(error)
+        }
+    })
+}
+
+fn unread(error: impl StdError + Send + Sync + 'static) -> Error {
+    let code = match is::<Silent>(&error) {
+        true => BODY_TIMEOUT.because("Send the body without a pause, or in a new request."),
+        false => INVALID.because("The body broke off."),
+    };
+    code.caused_by(error)
+}
+
+/// Whether an error of this type is among an error and its causes.
+fn is<E: StdError + 'static>(error: &(dyn StdError + 'static)) -> bool {
+    error.is::<E>() || error.source().is_some_and(is::<E>)
 }
 
 /// The query string, unknown parameters refused by the type.

@@ -15,8 +15,9 @@ use futures_util::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use super::body::collect;
 use super::{request, store};
-use crate::kit::error::{INVALID, TOO_LARGE};
+use crate::kit::error::INVALID;
 use crate::kit::secret::Seal;
 use crate::kit::{Base, Code, Error, Result, Secret};
 
@@ -112,11 +113,7 @@ async fn keyed(state: &Idempotency, request: Request, next: Next) -> Result<Resp
         .to_owned();
     (state.admit)(request.headers().clone()).await?;
     let (mut parts, body) = request.into_parts();
-    let body = to_bytes(body, state.body_max).await.map_err(|error| {
-        TOO_LARGE
-            .because("The body is larger than this route takes.")
-            .caused_by(error)
-    })?;
+    let body = collect(body, state.body_max).await?;
     let key = Key {
         scope: scope(&parts.headers, parts.uri.path(), &header),
         body: Sha256::digest(&body).to_vec(),

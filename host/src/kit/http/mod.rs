@@ -3,7 +3,7 @@
 pub mod body;
 pub mod cursor;
 pub mod idempotency;
-pub mod linger;
+pub mod incoming;
 pub mod page;
 pub mod problem;
 pub mod request;
