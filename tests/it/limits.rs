@@ -3,8 +3,8 @@
 
 mod admission;
 mod calls;
-mod compiling;
-mod components;
+pub(crate) mod compiling;
+pub(crate) mod components;
 
 use bulkhead_tests::TestHost;
 use bulkhead_tests::raw::{Import, Raw};

@@ -1,13 +1,8 @@
 //! All tests that cross a room's border, in one binary.
-#![expect(
-    clippy::unwrap_used,
-    clippy::large_futures,
-    clippy::too_many_lines,
-    reason = "a test that fails has done its work, and one story is told in one place"
-)]
 
 mod baseline;
 mod billing;
+mod cancel;
 mod cli;
 mod database;
 mod docs;
@@ -16,6 +11,7 @@ mod guests;
 mod http;
 mod idempotency;
 mod identity;
+mod isolation;
 mod knowledge;
 mod limits;
 mod models;
@@ -28,3 +24,4 @@ mod secrets;
 mod snapshots;
 mod support;
 mod tidy;
+mod uploads;

@@ -212,7 +212,7 @@ impl Raw<'_> {
     (import "libc" "memory" (memory 0))
     (import "libc" "heap" (global $heap (mut i32)))
     {imports}{fields}
-    (func (export "describe") (result i32) {describe})
+    (func (export "describe") (result i32) (local $i i32) {describe})
     (func (export "run") (param $turn i32) (param i32 i32 i32 i64) (result i32)
       (local $i i32) (local $n i32)
       {run}))"#

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use wasmtime::component::{Component, HasData, Linker};
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, HasData, Linker, ResourceType};
 
 use super::{Agents, Manifest};
 use crate::kit::{Code, Error, Result};
@@ -95,7 +96,40 @@ impl Agents {
             Quiet
         })?;
         types::add_to_linker::<Asked, Quiet>(&mut linker, |_| Quiet)?;
-        linker.define_unknown_imports_as_traps(component)?;
+        trap_the_rest(&mut linker, component)?;
         AgentPre::new(linker.instantiate_pre(component)?)
     }
+}
+
+/// Defines the contract's other interfaces as traps, as far as the component imports them. What is WASI's is linked by
+/// then, under whichever 0.2 version the component names; wasmtime's own way would put traps before it.
+fn trap_the_rest(linker: &mut Linker<Asked>, component: &Component) -> wasmtime::Result<()> {
+    let engine = component.engine();
+    for (interface, import) in component.component_type().imports(engine) {
+        let ours = interface.strip_prefix("bulkhead:agent/");
+        let ours =
+            ours.is_some_and(|name| !name.starts_with("log@") && !name.starts_with("types@"));
+        let ComponentItem::ComponentInstance(instance) = import.ty else {
+            continue;
+        };
+        if !ours {
+            continue;
+        }
+        let mut traps = linker.instance(interface)?;
+        for (name, export) in instance.exports(engine) {
+            match export.ty {
+                ComponentItem::ComponentFunc(_) => {
+                    let what = format!("`{interface}` `{name}` is not for `describe`");
+                    traps.func_new(name, move |_, _, _, _| {
+                        Err(wasmtime::Error::msg(what.clone()))
+                    })?;
+                }
+                ComponentItem::Resource(_) => {
+                    traps.resource(name, ResourceType::host::<()>(), |_, _| Ok(()))?;
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
 }

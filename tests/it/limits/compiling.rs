@@ -9,7 +9,7 @@ use crate::guests;
 
 /// One function in which every block is reached from the same table and changes another local: what is alive at a
 /// block's start grows with the blocks before it.
-fn bomb(blocks: usize) -> Vec<u8> {
+pub(crate) fn bomb(blocks: usize) -> Vec<u8> {
     let locals = "i32 ".repeat(blocks);
     let targets: Vec<String> = (0..blocks).map(|n| n.to_string()).collect();
     let mut body = format!(
