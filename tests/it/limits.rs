@@ -7,6 +7,7 @@ pub(crate) mod compiling;
 pub(crate) mod components;
 
 use bulkhead_tests::TestHost;
+use bulkhead_tests::provider::{Answer, Provider};
 use bulkhead_tests::raw::{Import, Raw};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -283,4 +284,22 @@ async fn traps_are_named() {
         )
         .await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_fails_is_not_the_guests_fault() {
+    let host = TestHost::start().await;
+    let provider = Provider::start().await;
+    host.deploy("acme", "generate", &guests::GENERATE).await;
+    let connection =
+        json!({ "kind": "openai", "base_url": provider.base_url(), "default_model": "scripted" });
+    let client = host.client("acme").await;
+    let put = client.put("/model-connections/default", &connection).await;
+    assert!(put.status.is_success(), "{}", put.text);
+    provider.script(vec![Answer::status(
+        400,
+        "{\"error\":{\"message\":\"no such model\"}}",
+    )]);
+    let failed = ("model_error", "host", "no such model");
+    ends(&host, "generate", &json!({ "input": "x" }), failed).await;
 }

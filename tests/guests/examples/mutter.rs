@@ -1,6 +1,11 @@
 //! Repeats what it was asked in every way there is: answer, status, log, stdout, stderr, and as its error.
 use bulkhead_sdk::{Error, Outcome, Result, Turn, agent, log, output};
 
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "that is what it does"
+)]
 /// Repeats.
 #[agent]
 fn mutter(turn: Turn) -> Result<Outcome> {
