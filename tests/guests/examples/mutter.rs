@@ -1,4 +1,9 @@
 //! Repeats what it was asked in every way there is: answer, status, log, stdout, stderr, and as its error.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "what a guest writes is the test"
+)]
 use bulkhead_sdk::{Error, Outcome, Result, Turn, agent, log, output};
 
 #[expect(

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 
 use bulkhead::sandbox::{Running, Scheduler};
@@ -15,6 +15,8 @@ struct Shares {
     fuel: Arc<[AtomicU64]>,
     slices: Arc<AtomicU64>,
     most: u64,
+    /// Nothing counts before every guest is in its slot: on a busy machine spawning takes its time.
+    counting: Arc<AtomicBool>,
 }
 
 impl Shares {
@@ -23,6 +25,7 @@ impl Shares {
             fuel: (0..tenants).map(|_| AtomicU64::new(0)).collect(),
             slices: Arc::default(),
             most,
+            counting: Arc::default(),
         }
     }
 
@@ -35,6 +38,10 @@ impl Shares {
             tenant as u128,
             meter,
             poll_fn(move |cx| {
+                if !shares.counting.load(Ordering::Relaxed) {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 if shares.slices.fetch_add(1, Ordering::Relaxed) >= shares.most {
                     return Poll::Ready(());
                 }
@@ -57,7 +64,9 @@ impl Shares {
     }
 }
 
-async fn all(guests: Vec<Running<()>>) {
+/// Counts from here until each guest has ended.
+async fn all(shares: &Shares, guests: Vec<Running<()>>) {
+    shares.counting.store(true, Ordering::Relaxed);
     for mut guest in guests {
         guest.wait().await;
     }
@@ -71,7 +80,7 @@ async fn one_guest_against_two_hundred_has_half() {
         .map(|_| shares.spin(&scheduler, 0, SLICE))
         .collect();
     guests.push(shares.spin(&scheduler, 1, SLICE));
-    all(guests).await;
+    all(&shares, guests).await;
     assert!(
         (0.45..0.55).contains(&shares.share(1)),
         "{}",
@@ -90,7 +99,7 @@ async fn large_slices_do_not_make_a_large_share() {
     guests.push(shares.spin(&scheduler, 1, SLICE));
     guests.push(shares.spin(&scheduler, 2, SLICE / 10));
     guests.push(shares.spin(&scheduler, 2, SLICE / 10));
-    all(guests).await;
+    all(&shares, guests).await;
     assert!((0.4..0.6).contains(&shares.share(0)), "{}", shares.share(0));
     assert!(shares.share(1) > 0.35, "{}", shares.share(1));
     scheduler.close();
@@ -101,6 +110,7 @@ async fn large_slices_do_not_make_a_large_share() {
 async fn nobody_pays_for_having_been_alone() {
     let scheduler = scheduler(1);
     let alone = Shares::of(2, u64::MAX);
+    alone.counting.store(true, Ordering::Relaxed);
     let long = alone.spin(&scheduler, 0, 50 * SLICE);
     while alone.slices.load(Ordering::Relaxed) < 4_000 {
         tokio::task::yield_now().await;
@@ -108,7 +118,7 @@ async fn nobody_pays_for_having_been_alone() {
     let before = alone.fuel[0].load(Ordering::Relaxed);
     let other = Shares::of(2, 2_000);
     let guest = other.spin(&scheduler, 1, 50 * SLICE);
-    all(vec![guest]).await;
+    all(&other, vec![guest]).await;
     let meanwhile = alone.fuel[0].load(Ordering::Relaxed) - before;
     let slices = meanwhile / (50 * SLICE);
     assert!(slices > 1_500, "{slices} slices beside 2,000 of the other");
