@@ -9,7 +9,8 @@ use serde_json::json;
 use super::execute::{Ended, Stopped, Work, in_flight};
 use super::log::change::End;
 use super::log::event::Done;
-use super::log::{Change, Event, StopCause, last_event};
+use super::log::record::Rest;
+use super::log::{Change, Event, StopCause, last_event, output_so_far};
 use super::{Receipt, Runs, Usage, store};
 use crate::billing::UsageRecord;
 use crate::kit::Result;
@@ -30,34 +31,56 @@ pub struct Verdict {
 
 impl Runs {
     pub(super) async fn finish(&self, work: &Work, ended: Ended, log: Option<&Log>) {
-        let mut verdict = verdict(&ended);
+        let verdict = verdict(&ended);
         if let Ended::Lost(error) = &ended {
             tracing::error!(run = %work.row.run, %error, cause = error.chain(), "a run was lost to the host");
         }
         if let Ended::Faulted(Fault::Host(error)) = &ended {
             tracing::error!(run = %work.row.run, error = format!("{error:#}"), "a host call failed");
         }
-        // What was said must be durable before the end is. Where a write failed, the log ends at the last good one.
-        let settled = work.record.settle().await;
-        if let Err(error) = &settled {
-            tracing::error!(run = %work.row.run, %error, cause = error.chain(), "a run's log is incomplete");
-            verdict = Verdict::host("the host could not store what the run said");
-        }
-        let written = self
-            .write_end(work, &ended, verdict, (log, settled.is_ok()))
+        let rest = work.record.rest();
+        let mut written = self
+            .write_end(work, &ended, verdict, (log, rest, false))
             .await;
+        if let Err(error) = &written
+            && work.record.live.is_broken()
+        {
+            // A write was lost: the log ends after the last event that is there.
+            tracing::error!(run = %work.row.run, %error, cause = error.chain(), "a run's log is incomplete");
+            let verdict = Verdict::host("the host could not store what the run said");
+            written = match self.what_is_there(work).await {
+                Ok(rest) => {
+                    self.write_end(work, &ended, verdict, (log, rest, true))
+                        .await
+                }
+                Err(error) => Err(error),
+            };
+        }
         if let Err(error) = written {
             // The run stays open under this node's lease; the recovery job ends it.
             tracing::error!(run = %work.row.run, %error, cause = error.chain(), "a run's end was not written");
         }
     }
 
+    async fn what_is_there(&self, work: &Work) -> Result<Rest> {
+        let (db, org, run) = (&self.inner.db, work.row.org, work.row.run);
+        let next_event = last_event(db, org, run.0).await? + 1;
+        let text = output_so_far(db, org, run).await?;
+        Ok(Rest {
+            held: Vec::new(),
+            next_event,
+            text,
+        })
+    }
+
+    /// One transaction: the last events, the terminal state, the usage. Earlier writes of the run are ahead of it in
+    /// its lane, so it is durable only after them.
     async fn write_end(
         &self,
         work: &Work,
         ended: &Ended,
         verdict: Verdict,
-        (log, whole): (Option<&Log>, bool),
+        (log, rest, closing): (Option<&Log>, Rest, bool),
     ) -> Result<()> {
         let now = self.inner.clock.now();
         let usage = usage(work, now);
@@ -66,10 +89,6 @@ impl Runs {
             .fault
             .as_ref()
             .map(|(blame, message)| json!({ "blame": blame, "message": message }));
-        let (mut seq, text) = work.record.so_far();
-        if !whole {
-            seq = last_event(&self.inner.db, work.row.org, work.row.run.0).await? + 1;
-        }
         let done = Event::Done(Box::new(Done {
             state: verdict.state,
             stop_reason: verdict.stop_reason.to_owned(),
@@ -77,17 +96,21 @@ impl Runs {
             usage,
             receipt: receipt.clone(),
         }));
+        let mut events = rest.held;
+        events.push(done.store(rest.next_event, now)?);
         let end = End {
             state: verdict.state,
             stop_reason: verdict.stop_reason.to_owned(),
-            output: text,
+            output: rest.text,
             fault: fault.map(|fault| fault.to_string()),
             receipt: serde_json::to_string(&receipt)?,
             guest_log: log
                 .and_then(guest_log)
                 .map(|log| serde_json::to_string(&log))
                 .transpose()?,
-            last: done.store(seq, now)?,
+            events,
+            at: now,
+            closing,
             usage: usage_record(work, usage, now),
         };
         let change = Change::End {

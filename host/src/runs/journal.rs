@@ -63,6 +63,8 @@ impl Journal for RunJournal {
                 self.meter.advance_to(step.ended_at);
                 return Ok(Begun::Recorded(step.response));
             }
+            // What was said before a call that may take long is on its way before the call is.
+            self.record.flush().await.map_err(wasmtime::Error::new)?;
             let (fuel_before, started_at) = (self.meter.fuel(), self.record.now());
             Ok(Begun::Live(Ticket {
                 seq,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use sqlx::PgConnection;
+use time::OffsetDateTime;
 
 use super::record::{Key, Step};
 use super::store;
@@ -26,10 +27,10 @@ pub enum Change {
     },
     /// It left the queue.
     Running { key: Key, live: Arc<Live> },
-    Event {
+    Events {
         key: Key,
         live: Arc<Live>,
-        event: Stored,
+        events: Vec<Stored>,
     },
     Step {
         key: Key,
@@ -52,7 +53,11 @@ pub struct End {
     pub fault: Option<String>,
     pub receipt: String,
     pub guest_log: Option<String>,
-    pub last: Stored,
+    /// What was said last and not written yet; the last of them is the terminal event.
+    pub events: Vec<Stored>,
+    pub at: OffsetDateTime,
+    /// It closes a log that has lost a write, after the last event that is there.
+    pub closing: bool,
     pub usage: UsageRecord,
 }
 
@@ -61,7 +66,7 @@ impl Change {
         match self {
             Self::Begin { live, .. }
             | Self::Running { live, .. }
-            | Self::Event { live, .. }
+            | Self::Events { live, .. }
             | Self::Step { live, .. }
             | Self::End { live, .. } => live,
         }
@@ -71,7 +76,7 @@ impl Change {
         match self {
             Self::Begin { .. } => None,
             Self::Running { key, .. }
-            | Self::Event { key, .. }
+            | Self::Events { key, .. }
             | Self::Step { key, .. }
             | Self::End { key, .. } => Some(*key),
         }
@@ -80,8 +85,8 @@ impl Change {
     fn events(&self) -> &[Stored] {
         match self {
             Self::Begin { started, .. } => std::slice::from_ref(started),
-            Self::Event { event, .. } => std::slice::from_ref(event),
-            Self::End { end, .. } => std::slice::from_ref(&end.last),
+            Self::Events { events, .. } => events,
+            Self::End { end, .. } => &end.events,
             Self::Running { .. } | Self::Step { .. } => &[],
         }
     }
@@ -130,12 +135,16 @@ impl Apply for Writes {
             match change {
                 Change::Begin { row, started, .. } => events.push((row.key(), started)),
                 Change::Running { key, .. } => running.push(*key),
-                Change::Event { key, event, .. } => events.push((*key, event)),
+                Change::Events {
+                    key, events: said, ..
+                } => {
+                    events.extend(said.iter().map(|event| (*key, event)));
+                }
                 Change::Step { key, step, .. } => steps.push((*key, &**step)),
                 // A commit whose answer was lost is made again and must change nothing.
                 Change::End { key, .. } if held.get(key) == Some(&true) => {}
                 Change::End { key, end, .. } => {
-                    events.push((*key, &end.last));
+                    events.extend(end.events.iter().map(|event| (*key, event)));
                     ends.push((*key, end));
                 }
             }
@@ -178,7 +187,8 @@ fn may_write(change: &Change, held: &HashMap<Key, bool>) -> Result<()> {
         return Ok(());
     };
     // What follows a lost write would leave a gap; only the end may close the log, and it numbers itself anew.
-    if change.live().is_broken() && !matches!(change, Change::End { .. }) {
+    let closes = matches!(change, Change::End { end, .. } if end.closing);
+    if change.live().is_broken() && !closes {
         return Err(FENCED.because("An earlier write of this run failed."));
     }
     match held.get(&key) {

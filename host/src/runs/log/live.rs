@@ -112,7 +112,7 @@ impl Live {
         self.broken.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn is_broken(&self) -> bool {
+    pub(in crate::runs) fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Relaxed)
     }
 }

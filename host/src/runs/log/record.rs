@@ -4,16 +4,22 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::{Change, Event, Live};
+use super::{Change, Event, Live, Stored};
 use crate::kit::commit::{Durable, Writer};
-use crate::kit::{Clock, OrgId, Result};
+use crate::kit::{Clock, OrgId, Result, Tasks};
 use crate::runs::RunId;
 
 /// Writes of one run that may be on their way: a guest that says more waits.
 const UNSETTLED_MAX: usize = 64;
+
+/// Events that may wait for company before they are written, and for how long: what a guest says in one breath is
+/// one write, and what it says last goes with its end.
+const HELD_MAX: usize = 32;
+const HELD_FOR: Duration = Duration::from_millis(2);
 
 /// One row of the journal.
 #[derive(Clone, Debug)]
@@ -44,13 +50,26 @@ pub struct Record {
     pub live: Arc<Live>,
     clock: Clock,
     writer: Writer<Change>,
+    tasks: Tasks,
     state: Mutex<State>,
 }
 
 struct State {
     next_event: i32,
     text: String,
+    /// Numbered, and not yet handed to the writer.
+    held: Vec<Stored>,
     unsettled: VecDeque<Durable>,
+}
+
+/// What an end has to write besides itself.
+#[derive(Debug)]
+pub struct Rest {
+    pub held: Vec<Stored>,
+    /// The number the terminal event takes.
+    pub next_event: i32,
+    /// All text that was said.
+    pub text: String,
 }
 
 impl Record {
@@ -59,11 +78,12 @@ impl Record {
         key: Key,
         live: Arc<Live>,
         events: i32,
-        (writer, clock): (Writer<Change>, Clock),
+        (writer, clock, tasks): (Writer<Change>, Clock, Tasks),
     ) -> Arc<Self> {
         let state = State {
             next_event: events + 1,
             text: String::new(),
+            held: Vec::new(),
             unsettled: VecDeque::new(),
         };
         Arc::new(Self {
@@ -71,6 +91,7 @@ impl Record {
             live,
             clock,
             writer,
+            tasks,
             state: Mutex::new(state),
         })
     }
@@ -79,22 +100,36 @@ impl Record {
         self.clock.now()
     }
 
-    /// Adds an event; returns once it is queued, before it is durable.
-    pub async fn say(&self, event: Event) -> Result<()> {
+    /// Adds an event; returns before it is durable. It is on its way within `HELD_FOR`.
+    pub async fn say(self: &Arc<Self>, event: Event) -> Result<()> {
         self.make_room().await?;
+        let held = self.hold(&event)?;
+        if held >= HELD_MAX {
+            self.flush().await?;
+        } else if held == 1 {
+            let record = Arc::clone(self);
+            self.tasks.spawn(async move {
+                tokio::time::sleep(HELD_FOR).await;
+                // A host that is stopping writes what is held with the run's end.
+                let _ = record.flush().await;
+            });
+        }
+        Ok(())
+    }
+
+    /// Hands over what is held. Nothing waits between taking it and sending it, so nothing is lost on the way.
+    pub async fn flush(&self) -> Result<()> {
+        if self.lock().held.is_empty() {
+            return Ok(());
+        }
         let slot = self.writer.reserve(self.key.run.0.as_u128()).await?;
         let mut state = self.lock();
-        let stored = event.store(state.next_event, self.clock.now())?;
-        state.next_event += 1;
-        if let Event::Text { text } = &event {
-            state.text.push_str(text);
+        if state.held.is_empty() {
+            return Ok(());
         }
-        let live = Arc::clone(&self.live);
-        let durable = slot.send(Change::Event {
-            key: self.key,
-            live,
-            event: stored,
-        });
+        let (key, live) = (self.key, Arc::clone(&self.live));
+        let events = std::mem::take(&mut state.held);
+        let durable = slot.send(Change::Events { key, live, events });
         state.unsettled.push_back(durable);
         Ok(())
     }
@@ -113,21 +148,26 @@ impl Record {
         Ok(())
     }
 
-    /// Waits until everything said so far is durable.
-    pub async fn settle(&self) -> Result<()> {
-        loop {
-            let oldest = self.lock().unsettled.pop_front();
-            match oldest {
-                Some(durable) => durable.wait().await?,
-                None => return Ok(()),
-            }
+    /// For the end, which writes what is still held with itself.
+    pub fn rest(&self) -> Rest {
+        let mut state = self.lock();
+        Rest {
+            held: std::mem::take(&mut state.held),
+            next_event: state.next_event,
+            text: state.text.clone(),
         }
     }
 
-    /// The number the next event takes, and the text said so far.
-    pub fn so_far(&self) -> (i32, String) {
-        let state = self.lock();
-        (state.next_event, state.text.clone())
+    /// Numbers an event; how many are held with it.
+    fn hold(&self, event: &Event) -> Result<usize> {
+        let mut state = self.lock();
+        let stored = event.store(state.next_event, self.clock.now())?;
+        state.next_event += 1;
+        if let Event::Text { text } = event {
+            state.text.push_str(text);
+        }
+        state.held.push(stored);
+        Ok(state.held.len())
     }
 
     async fn make_room(&self) -> Result<()> {

@@ -160,7 +160,7 @@ pub(super) async fn end_runs(tx: &mut PgConnection, ends: &[(Key, &End)]) -> Res
         &column!(ends, (_, end) => end.fault.clone()) as &[Option<String>],
         &column!(ends, (_, end) => end.receipt.clone()),
         &column!(ends, (_, end) => end.guest_log.clone()) as &[Option<String>],
-        &column!(ends, (_, end) => end.last.at),
+        &column!(ends, (_, end) => end.at),
     )
     .execute(tx)
     .await?;

@@ -125,7 +125,9 @@ impl Runs {
             fault: fault.map(|fault| fault.to_string()),
             receipt: serde_json::to_string(&receipt)?,
             guest_log: None,
-            last: done.store(seq, now)?,
+            events: vec![done.store(seq, now)?],
+            at: now,
+            closing: true,
             usage: usage_record(&orphan.row, usage, now),
         };
         let key = Key {

@@ -47,7 +47,11 @@ impl Runs {
             key,
             Arc::clone(&live),
             1,
-            (self.inner.writer.clone(), self.inner.clock.clone()),
+            (
+                self.inner.writer.clone(),
+                self.inner.clock.clone(),
+                self.inner.tasks.clone(),
+            ),
         );
         let work = Work::new(row.clone(), resolved, messages, record);
         let begin = Change::Begin {
