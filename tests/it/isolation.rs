@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::guests;
 use crate::limits::{deploy, ends};
 
-mod seed;
+mod alone;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clocks_stand_still_between_answers() {

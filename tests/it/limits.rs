@@ -7,7 +7,8 @@ pub(crate) mod compiling;
 pub(crate) mod components;
 
 use bulkhead_tests::TestHost;
-use bulkhead_tests::raw::{Import, Raw};
+use bulkhead_tests::provider::{Answer, Provider};
+use bulkhead_tests::raw::{Import, Raw, assemble};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -92,6 +93,8 @@ async fn fuel_ends_every_kind_of_loop() {
         run: "(loop $again (call_indirect (type $f) (i32.const 0)) (br $again)) (i32.const 512)",
         ..Raw::default()
     };
+    let fill = "(loop $again (memory.fill (i32.const 131072) (i32.const 1) (i32.const 131072)) (br $again))
+        (i32.const 512)";
     let loops = [
         (
             "plain",
@@ -108,6 +111,13 @@ async fn fuel_ends_every_kind_of_loop() {
             },
         ),
         ("indirect", indirect),
+        (
+            "fill",
+            Raw {
+                run: fill,
+                ..Raw::default()
+            },
+        ),
     ];
     let out_of_fuel = ("fuel", "limit", "the fuel limit was used up");
     for (agent, raw) in loops {
@@ -282,5 +292,59 @@ async fn traps_are_named() {
             ("trap", "guest", message),
         )
         .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_fails_is_not_the_guests_fault() {
+    let host = TestHost::start().await;
+    let provider = Provider::start().await;
+    host.deploy("acme", "generate", &guests::GENERATE).await;
+    let connection =
+        json!({ "kind": "openai", "base_url": provider.base_url(), "default_model": "scripted" });
+    let client = host.client("acme").await;
+    let put = client.put("/model-connections/default", &connection).await;
+    assert!(put.status.is_success(), "{}", put.text);
+    provider.script(vec![Answer::status(
+        400,
+        "{\"error\":{\"message\":\"no such model\"}}",
+    )]);
+    let failed = ("model_error", "host", "no such model");
+    ends(&host, "generate", &json!({ "input": "x" }), failed).await;
+}
+
+/// Code that runs because the host calls, not because `run` does, is the guest's all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_runs_around_a_call_is_metered() {
+    let host = TestHost::start().await;
+    let spin = "(loop $ever (br $ever))";
+    let post = format!("(func (export \"post\") (param i32) {spin})");
+    let after = Raw {
+        fields: &post,
+        ..Raw::default()
+    }
+    .text()
+    .replace(
+        "(core func $guest \"run\") (memory $memory)",
+        "(core func $guest \"run\") (post-return (core func $guest \"post\")) (memory $memory)",
+    );
+    let signature = "(param i32 i32) (param $align i32) (param $size i32) (result i32)";
+    let before = Raw::default()
+        .text()
+        .replace(signature, &format!("{signature} {spin}"));
+    let lies = Raw::default()
+        .text()
+        .replace(signature, &format!("{signature} (return (i32.const -8))"));
+    let client = host.client("acme").await;
+    let body = json!({ "input": "x", "max_fuel": 1_000_000 });
+    let fuel = ("fuel", "limit", "the fuel limit was used up");
+    let lie = ("trap", "guest", "realloc");
+    for (agent, text, end) in [
+        ("after", after, fuel),
+        ("before", before, fuel),
+        ("lies", lies, lie),
+    ] {
+        client.deploy(agent, &assemble(&text)).await;
+        ends(&host, agent, &body, end).await;
     }
 }

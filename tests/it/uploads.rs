@@ -204,7 +204,11 @@ async fn a_component_must_say_what_it_is() {
     }
     .bytes();
     refused(&host, &start, failed, "`describe` trapped").await;
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_must_be_usable() {
+    let host = TestHost::start().await;
     let name = "(i32.store8 (i32.const 2048) (i32.const 82)) (i32.const 1024)";
     refused(&host, &describing(name), "manifest_refused", "/name").await;
     let model = "(i32.store (i32.const 1044) (i32.const 0)) (i32.const 1024)";
