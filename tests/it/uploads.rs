@@ -155,7 +155,6 @@ async fn other_worlds_are_refused_by_name() {
     refused(&host, &number, REFUSED, "does not fit the world").await;
 }
 
-#[expect(clippy::too_many_lines, reason = "one table of manifests")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_component_must_say_what_it_is() {
     let host = TestHost::start_with(|config| config.agents.describe_fuel = 2_000_000).await;

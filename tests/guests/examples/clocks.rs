@@ -7,10 +7,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bulkhead_sdk::{Outcome, Result, Turn, agent, clock, output};
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the standard library's clocks too"
-)]
 /// Tells the time.
 #[agent]
 fn clocks(_: Turn) -> Result<Outcome> {

@@ -6,11 +6,6 @@
 )]
 use bulkhead_sdk::{Error, Outcome, Result, Turn, agent, log, output};
 
-#[expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "that is what it does"
-)]
 /// Repeats.
 #[agent]
 fn mutter(turn: Turn) -> Result<Outcome> {
