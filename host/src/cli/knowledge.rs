@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::client::{Client, Target};
 use super::terminal::view::{at, bytes, more, number};
-use super::terminal::{Failure, Output};
+use super::terminal::{Failure, Output, plain};
 use crate::knowledge::ingest::{self, Limits, SourceFile};
 
 /// Add, search, list and remove knowledge
@@ -152,7 +152,7 @@ async fn add(client: &Client, from: &Path, tags: &[String], out: Output) -> Resu
     let bar = progress(files.len(), out);
     let (mut added, mut changed) = (0, 0);
     for file in &files {
-        bar.set_message(file.source.clone());
+        bar.set_message(plain::line(&file.source));
         let mut entry = serde_json::to_value(file.read()?)?;
         entry["tags"] = json!(tags);
         let (put, made) = client.make(&["knowledge", "entries"], &entry).await?;

@@ -4,6 +4,7 @@
 use std::process::Stdio;
 
 use bulkhead_tests::folder::Folder;
+use bulkhead_tests::host::eventually;
 use bulkhead_tests::{Client, TestHost};
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -134,6 +135,7 @@ async fn ctrl_c_cancels_and_prints_the_receipt() {
             stderr.read_line(&mut line).await.unwrap();
         }
         assert!(line.contains("run_"), "{line}");
+        eventually("it spins", async || host.host().app.scheduler.alive() == 1).await;
         send(child.id().unwrap(), Signal::SIGINT);
         stdout.read_to_string(&mut rest).await.unwrap();
         stderr.read_to_string(&mut notes).await.unwrap();

@@ -10,7 +10,7 @@ use crate::agents::upload::Uploaded;
 use crate::agents::{Agents, Version};
 use crate::cli::build::Built;
 use crate::cli::knowledge::progress;
-use crate::cli::terminal::{Failure, Output};
+use crate::cli::terminal::{Failure, Output, plain};
 use crate::identity::Caller;
 use crate::knowledge::{Knowledge, ingest};
 
@@ -60,7 +60,7 @@ pub(super) async fn read_knowledge(
     let bar = progress(files.len(), out);
     let mut changed = 0;
     for file in &files {
-        bar.set_message(file.source.clone());
+        bar.set_message(plain::line(&file.source));
         let put = knowledge
             .put(caller, None, file.read()?)
             .await
