@@ -9,10 +9,17 @@ use serde_json::json;
 
 use crate::guests;
 
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 struct Open {
     files: usize,
     threads: usize,
+}
+
+impl Open {
+    /// Nothing more than before. A thread of the baseline itself may have ended since.
+    fn is_within(&self, before: &Self) -> bool {
+        self.files <= before.files && self.threads <= before.threads
+    }
 }
 
 fn open() -> Open {
@@ -58,11 +65,14 @@ fn inside() {
     // The kernel lists a thread for a moment after it was joined.
     let deadline = Instant::now() + Duration::from_secs(10);
     let mut after = open();
-    while after != before && Instant::now() < deadline {
+    while !after.is_within(&before) && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(5));
         after = open();
     }
-    assert_eq!(after, before, "files and threads after three more hosts");
+    assert!(
+        after.is_within(&before),
+        "after three more hosts: {after:?}, before them: {before:?}"
+    );
     println!("back at the baseline: {after:?}");
 }
 
