@@ -270,3 +270,54 @@ async fn an_agent_that_is_none_is_told_and_nothing_is_left() {
     );
     assert_eq!(super::program::server(&data), None);
 }
+
+/// The toolchain is outside: a stand-in says that the target is missing, and that it cannot be added.
+#[tokio::test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the program finds its tools by PATH"
+)]
+async fn a_missing_wasm_target_is_added_or_told() {
+    let folder = Folder::on_disk();
+    let script = |name: &str, text: String| {
+        let path = folder.join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        bulkhead_tests::folder::set_mode(&path, 0o755);
+    };
+    let asked = folder.join("asked");
+    let pass = r#"PATH="${PATH#*:}" exec rustc "$@""#;
+    let sysroot = folder.display();
+    script(
+        "rustc",
+        format!("if [ \"$1\" = --print ]; then echo {sysroot}; else {pass}; fi"),
+    );
+    script(
+        "rustup",
+        format!("echo \"$@\" >> {}; exit 1", asked.display()),
+    );
+    let path = std::env::var("PATH").unwrap();
+    let mut deploy = command(&["deploy", "chat", "templates/chat"]);
+    deploy
+        .args([
+            "--url",
+            "http://127.0.0.1:9",
+            "--org",
+            "acme",
+            "--key",
+            "bh_x",
+        ])
+        .env("PATH", format!("{sysroot}:{path}"));
+    let refused = ended(deploy).await;
+    assert_eq!(
+        (refused.status, refused.stdout.as_str()),
+        (1, ""),
+        "{refused:?}"
+    );
+    let asked = std::fs::read_to_string(&asked).expect("rustup was asked to add it");
+    assert_eq!(asked, "target add wasm32-wasip2\n");
+    let said = refused.stderr.lines().last().unwrap();
+    assert!(
+        said.starts_with("error: ") && said.contains("rustup target add wasm32-wasip2"),
+        "{said}"
+    );
+}
