@@ -17,7 +17,7 @@ mod limits;
 mod models;
 mod operations;
 mod postgres;
-mod recovery;
+mod resume;
 mod runs;
 mod scheduler;
 mod secrets;

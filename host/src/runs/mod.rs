@@ -2,12 +2,11 @@
 //! and the end; the only room that knows every capability a guest is offered. Nothing but PostgreSQL is truth.
 
 pub mod cancel;
-pub mod execute;
-pub mod finish;
 pub mod guest;
 pub mod http;
 pub mod imports;
 pub mod journal;
+pub mod life;
 pub mod log;
 mod nodes;
 mod parts;
@@ -17,8 +16,10 @@ mod store;
 pub mod view;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sqlx::PgPool;
+use tokio::sync::watch;
 
 use crate::agents::Agents;
 use crate::id;
@@ -58,12 +59,27 @@ struct Inner {
     live: log::Registry,
     admission: start::Admission,
     config: Config,
+    /// No new runs, and none claimed: this host is about to go.
+    draining: AtomicBool,
+    /// True once a stop was not effective.
+    escalated: watch::Sender<bool>,
 }
 
 impl Runs {
     /// This host among the hosts of its database.
     pub fn node(&self) -> NodeId {
         self.inner.node
+    }
+
+    pub(in crate::runs) fn is_draining(&self) -> bool {
+        self.inner.draining.load(Ordering::Relaxed)
+    }
+
+    /// Resolves when a stop was not effective in time: this host is to drain and go.
+    pub async fn escalated(&self) {
+        let mut escalated = self.inner.escalated.subscribe();
+        // The sender lives in `self`.
+        let _ = escalated.wait_for(|escalated| *escalated).await;
     }
 
     /// The runs of this node that have not ended.

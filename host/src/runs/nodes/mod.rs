@@ -1,4 +1,6 @@
-//! Several hosts on one database: who lives, what was cancelled elsewhere, and what becomes of a dead host's runs.
+//! Nodes: the hosts of one database. Leases by heartbeat, and what follows from them.
 
 mod jobs;
 mod store;
+
+pub(in crate::runs) use store::Claimed;
