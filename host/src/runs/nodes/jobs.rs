@@ -1,14 +1,13 @@
 //! What time does to runs: this node's heartbeat, cancels that were not announced, the runs of nodes that died or let
 //! go of them, and those that slept long enough. Whoever claims a run goes on with it from its journal.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::store;
 use crate::kit::Result;
 use crate::kit::jobs::Job;
-use crate::runs::log::{Live, StopCause};
+use crate::runs::log::StopCause;
 use crate::runs::{RunId, Runs};
 
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -111,16 +110,17 @@ impl Runs {
         }
         // A run that cannot be handed over is another node's to recover.
         self.gone_by(now + grace + Duration::from_secs(5)).await;
-        store::leave(&self.inner.db, self.inner.node).await
+        store::leave(&self.inner.db, self.inner.node).await?;
+        self.inner.announce.released().await
     }
 
     async fn gone_by(&self, deadline: tokio::time::Instant) {
-        let left: Vec<Arc<Live>> = self.inner.live.all();
-        for live in left {
-            if tokio::time::timeout_at(deadline, live.ended())
-                .await
-                .is_err()
-            {
+        let all = self.inner.live.all();
+        let ends: Vec<_> = all.iter().map(|live| live.ended()).collect();
+        // A run that leaves is gone when nobody here holds it.
+        drop(all);
+        for gone in ends {
+            if tokio::time::timeout_at(deadline, gone).await.is_err() {
                 return;
             }
         }

@@ -1,5 +1,7 @@
-//! Nodes: the hosts of one database. Leases by heartbeat, and what follows from them.
+//! Several hosts on one database: who lives, what was cancelled elsewhere, what becomes of a dead host's runs, and
+//! what hosts tell each other so that none of it has to wait for a poll.
 
+pub mod announce;
 mod jobs;
 mod store;
 
