@@ -16,7 +16,7 @@ mod store;
 pub mod view;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use sqlx::PgPool;
 use tokio::sync::watch;
@@ -70,17 +70,6 @@ impl Runs {
     /// This host among the hosts of its database.
     pub fn node(&self) -> NodeId {
         self.inner.node
-    }
-
-    pub(in crate::runs) fn is_draining(&self) -> bool {
-        self.inner.draining.load(Ordering::Relaxed)
-    }
-
-    /// Resolves when a stop was not effective in time: this host is to drain and go.
-    pub async fn escalated(&self) {
-        let mut escalated = self.inner.escalated.subscribe();
-        // The sender lives in `self`.
-        let _ = escalated.wait_for(|escalated| *escalated).await;
     }
 
     /// The runs of this node that have not ended.
