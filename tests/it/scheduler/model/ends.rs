@@ -3,6 +3,7 @@
 
 use std::future::{pending, poll_fn};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 
 use loom::future::block_on;
@@ -141,6 +142,34 @@ fn a_close_at_any_moment() {
         let late = world.spawn(1, async {});
         drop((running, late));
         world.end(&watches);
+    });
+}
+
+/// A slice that a thread took before the close is its last: a guest that goes on for ever keeps no thread.
+#[test]
+fn a_close_ends_what_goes_on() {
+    check("a close ends what goes on", 2, || {
+        let mut world = World::start(1);
+        let polls = Arc::new(AtomicUsize::new(0));
+        let (seen, mut left) = (Arc::clone(&polls), 5);
+        let running = world.spawn(
+            1,
+            poll_fn(move |cx| {
+                seen.fetch_add(1, Ordering::SeqCst);
+                left -= 1;
+                if left > 0 {
+                    cx.waker().wake_by_ref();
+                }
+                Poll::<()>::Pending
+            }),
+        );
+        world.turns.close();
+        let before = polls.load(Ordering::SeqCst);
+        world.close();
+        let after = polls.load(Ordering::SeqCst) - before;
+        assert!(after <= 1, "{after} slices after the close");
+        drop(running);
+        world.end(&[]);
     });
 }
 
