@@ -45,6 +45,7 @@ impl Host {
         let recorder = recorder()?;
         let app = App::build(config, parts).await?;
         app.runs.join().await?;
+        Box::pin(app.runs.listen()).await;
         let jobs: Arc<[Job]> = worker::jobs(&app).into();
         if pace == Pace::Time {
             run_all(&jobs, &app.tasks);
