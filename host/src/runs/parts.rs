@@ -9,6 +9,7 @@ use crate::agents::Agents;
 use crate::kit::Base;
 use crate::kit::commit::Writer;
 use crate::knowledge::Knowledge;
+use crate::limits::Limits;
 use crate::models::Models;
 use crate::sandbox::{Sandbox, Scheduler};
 
@@ -58,6 +59,7 @@ impl Default for Config {
 /// What the room is made from.
 pub struct Parts {
     pub base: Base,
+    pub limits: Limits,
     pub agents: Agents,
     pub models: Models,
     pub knowledge: Knowledge,
@@ -91,6 +93,7 @@ impl Runs {
                 ids,
                 cursors,
                 tasks,
+                limits: parts.limits,
                 agents: parts.agents,
                 capabilities: imports::Capabilities {
                     models: parts.models,
