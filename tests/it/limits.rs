@@ -197,7 +197,7 @@ async fn the_deadline_ends_a_guest_that_computes_or_waits() {
         ..Raw::default()
     };
     deploy(&host, "nap", nap).await;
-    for (agent, place) in [("spin", "guest"), ("sleep", "sleep"), ("nap", "guest")] {
+    for (agent, place) in [("spin", "guest"), ("sleep", "sleep"), ("nap", "sleep")] {
         let run = is_late(&host, agent).await;
         let receipt = &run["receipt"];
         assert_eq!(receipt["where"], place, "{agent}: {receipt}");

@@ -8,6 +8,7 @@ mod database;
 mod docs;
 mod events;
 mod guests;
+mod hostile;
 mod http;
 mod idempotency;
 mod identity;

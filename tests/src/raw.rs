@@ -1,111 +1,12 @@
 //! Guests in text form: a core module written against the contract inside a component of its world, assembled in the
 //! test. For what no compiler would produce, and for what needs nothing but a loop.
 
+mod import;
+
+pub use import::Import;
+
 /// A result that says the turn ended well; the address is zero unless a guest writes there.
 pub const END_TURN: &str = "(i32.const 512)";
-
-/// Interfaces of the host as raw guests import them: the component's text, and the core module's imports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Import {
-    /// `$now`, the contract's clock.
-    Clock,
-    /// `$text`.
-    Output,
-    /// `$search`.
-    Knowledge,
-    /// `$wasi_now`, `$in` (a pollable after nanoseconds), `$block`.
-    WasiClock,
-    /// `$random`.
-    Random,
-    /// `$stdout`, `$write`.
-    Stdout,
-}
-
-impl Import {
-    fn component(self) -> &'static str {
-        match self {
-            Self::Clock => {
-                r#"(import "bulkhead:agent/clock@0.1.0" (instance $clock (export "now" (func (result u64)))))
-  (core func $now (canon lower (func $clock "now")))"#
-            }
-            Self::Output => {
-                r#"(import "bulkhead:agent/output@0.1.0" (instance $output
-    (export "text" (func (param "delta" string)))))
-  (core func $text (canon lower (func $output "text") (memory $memory)))"#
-            }
-            Self::Knowledge => {
-                r#"(import "bulkhead:agent/knowledge@0.1.0" (instance $knowledge
-    (type $query' (record (field "text" string) (field "limit" u32) (field "tags" (list string))))
-    (export "query" (type $query (eq $query')))
-    (type $hit' (record (field "handle" string) (field "title" string) (field "heading" string)
-      (field "text" string) (field "score" f64)))
-    (export "hit" (type $hit (eq $hit')))
-    (type $error' (variant (case "invalid" string) (case "unavailable" string)))
-    (export "error" (type $error (eq $error')))
-    (export "search" (func (param "query" $query) (result (result (list $hit) (error $error)))))))
-  (core func $search (canon lower (func $knowledge "search") (memory $memory) (realloc $realloc)))"#
-            }
-            Self::WasiClock => {
-                r#"(import "wasi:io/poll@0.2.6" (instance $poll
-    (export "pollable" (type $pollable (sub resource)))
-    (export "[method]pollable.block" (func (param "self" (borrow $pollable))))))
-  (alias export $poll "pollable" (type $pollable))
-  (import "wasi:clocks/monotonic-clock@0.2.6" (instance $monotonic
-    (alias outer 1 $pollable (type $outside))
-    (export "pollable" (type $inside (eq $outside)))
-    (export "now" (func (result u64)))
-    (export "subscribe-duration" (func (param "when" u64) (result (own $inside))))))
-  (core func $wasi_now (canon lower (func $monotonic "now")))
-  (core func $in (canon lower (func $monotonic "subscribe-duration")))
-  (core func $block (canon lower (func $poll "[method]pollable.block")))"#
-            }
-            Self::Random => {
-                r#"(import "wasi:random/random@0.2.6" (instance $randomness
-    (export "get-random-bytes" (func (param "len" u64) (result (list u8))))))
-  (core func $random (canon lower (func $randomness "get-random-bytes") (memory $memory) (realloc $realloc)))"#
-            }
-            Self::Stdout => {
-                r#"(import "wasi:io/error@0.2.6" (instance $errors (export "error" (type (sub resource)))))
-  (alias export $errors "error" (type $error))
-  (import "wasi:io/streams@0.2.6" (instance $streams
-    (alias outer 1 $error (type $outside))
-    (export "error" (type $inside (eq $outside)))
-    (export "output-stream" (type $stream (sub resource)))
-    (type $failed' (variant (case "last-operation-failed" (own $inside)) (case "closed")))
-    (export "stream-error" (type $failed (eq $failed')))
-    (export "[method]output-stream.blocking-write-and-flush" (func
-      (param "self" (borrow $stream)) (param "contents" (list u8)) (result (result (error $failed)))))))
-  (alias export $streams "output-stream" (type $stream))
-  (import "wasi:cli/stdout@0.2.6" (instance $out
-    (alias outer 1 $stream (type $outside))
-    (export "output-stream" (type $inside (eq $outside)))
-    (export "get-stdout" (func (result (own $inside))))))
-  (core func $stdout (canon lower (func $out "get-stdout")))
-  (core func $write (canon lower
-    (func $streams "[method]output-stream.blocking-write-and-flush") (memory $memory)))"#
-            }
-        }
-    }
-
-    /// Names and types of the core functions.
-    fn functions(self) -> &'static [(&'static str, &'static str)] {
-        match self {
-            Self::Clock => &[("now", "(result i64)")],
-            Self::Output => &[("text", "(param i32 i32)")],
-            Self::Knowledge => &[("search", "(param i32 i32 i32 i32 i32 i32)")],
-            Self::WasiClock => &[
-                ("wasi_now", "(result i64)"),
-                ("in", "(param i64) (result i32)"),
-                ("block", "(param i32)"),
-            ],
-            Self::Random => &[("random", "(param i64 i32)")],
-            Self::Stdout => &[
-                ("stdout", "(result i32)"),
-                ("write", "(param i32 i32 i32 i32)"),
-            ],
-        }
-    }
-}
 
 /// A component around one body. The manifest lies at 1024, its name at 2048 (`raw`); memory is free from 4096 to
 /// 65536, and from there on what the host writes is put.
@@ -148,9 +49,13 @@ impl Raw<'_> {
         let imports: Vec<&str> = self
             .imports
             .iter()
-            .map(|import| import.component())
+            .map(|import| import.text().component)
             .collect();
-        let functions = || self.imports.iter().flat_map(|import| import.functions());
+        let functions = || {
+            self.imports
+                .iter()
+                .flat_map(|import| import.text().functions)
+        };
         let exports: String = functions()
             .map(|(name, _)| format!("(export \"{name}\" (func ${name}))"))
             .collect();
@@ -197,7 +102,10 @@ impl Raw<'_> {
     }
 
     fn main(&self) -> String {
-        let functions = self.imports.iter().flat_map(|import| import.functions());
+        let functions = self
+            .imports
+            .iter()
+            .flat_map(|import| import.text().functions);
         let imports: String = functions
             .map(|(name, kind)| format!("(import \"host\" \"{name}\" (func ${name} {kind}))\n    "))
             .collect();

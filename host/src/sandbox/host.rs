@@ -9,7 +9,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::WasiCtx;
 
 use super::limits::{Limit, Limiter, Limits};
-use super::wasi::{self, Log};
+use super::wasi::{self, Chance, Log};
 
 /// Fuel of every call into the host, so that a million cheap ones are not free.
 const FUEL_PER_CALL: u64 = 200;
@@ -73,7 +73,10 @@ impl Meter {
 
     /// Moves the frozen clock; it never goes back.
     pub fn advance_to(&self, at: OffsetDateTime) {
-        let ns = u64::try_from(at.unix_timestamp_nanos()).unwrap_or(0);
+        self.advance_to_ns(u64::try_from(at.unix_timestamp_nanos()).unwrap_or(0));
+    }
+
+    pub(super) fn advance_to_ns(&self, ns: u64) {
         self.now.fetch_max(ns, Ordering::Relaxed);
     }
 
@@ -114,6 +117,7 @@ impl Drop for At {
 pub struct Host {
     pub table: ResourceTable,
     pub(super) wasi: WasiCtx,
+    pub(super) chance: Chance,
     pub(super) limiter: Limiter,
     pub(super) refused: Option<Limit>,
     meter: Arc<Meter>,
@@ -128,9 +132,11 @@ impl Host {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles);
         let log = Log::new(limits.log_bytes_per_stream, &meter);
+        let (wasi, chance) = wasi::context(&limits, &meter, seed, &log);
         Self {
             table,
-            wasi: wasi::context(&limits, &meter, seed, &log),
+            wasi,
+            chance,
             limiter: Limiter::new(limits, Arc::clone(&meter)),
             refused: None,
             meter,

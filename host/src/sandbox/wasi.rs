@@ -1,13 +1,15 @@
 //! The part of WASI 0.2 a guest's standard library imports, linked one interface at a time: clocks that stand still,
 //! seeded randomness, an empty environment, no preopened folder, stdio into a bounded log. No sockets, no HTTP.
 
-use std::convert::Infallible;
+mod chance;
+mod timers;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use chacha20::ChaCha20Rng;
-use chacha20::rand_core::{Rng as _, SeedableRng as _, TryRng};
+use chacha20::rand_core::{Rng as _, SeedableRng as _};
 use serde::Serialize;
 use tokio::io::AsyncWrite;
 use wasmtime::component::{HasData, Linker, ResourceTable};
@@ -17,8 +19,11 @@ use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemCtxView};
 use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, io, random};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::random::WasiRandom;
-use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder};
+use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxBuilder};
 
+pub(super) use self::chance::Chance;
+use self::chance::HasChance;
+use self::timers::HasTimers;
 use super::host::{Host, Meter};
 use super::limits::Limits;
 
@@ -80,11 +85,11 @@ pub fn add_to_linker<T: AsMut<Host> + Send + 'static>(l: &mut Linker<T>) -> wasm
         }
     }
     io::error::add_to_linker::<T, HasTable>(l, |t| &mut host(t).table)?;
-    io::poll::add_to_linker::<T, HasTable>(l, |t| &mut host(t).table)?;
+    io::poll::add_to_linker::<T, HasTimers>(l, |t| timers::View(host(t)))?;
     io::streams::add_to_linker::<T, HasTable>(l, |t| &mut host(t).table)?;
     clocks::wall_clock::add_to_linker::<T, WasiClocks>(l, clocks)?;
-    clocks::monotonic_clock::add_to_linker::<T, WasiClocks>(l, clocks)?;
-    random::random::add_to_linker::<T, WasiRandom>(l, |t| host(t).wasi.random())?;
+    clocks::monotonic_clock::add_to_linker::<T, HasTimers>(l, |t| timers::View(host(t)))?;
+    random::random::add_to_linker::<T, HasChance>(l, |t| chance::View(host(t)))?;
     random::insecure_seed::add_to_linker::<T, WasiRandom>(l, |t| host(t).wasi.random())?;
     filesystem::types::add_to_linker::<T, WasiFilesystem>(l, files)?;
     filesystem::preopens::add_to_linker::<T, WasiFilesystem>(l, files)?;
@@ -100,45 +105,30 @@ pub fn add_to_linker<T: AsMut<Host> + Send + 'static>(l: &mut Linker<T>) -> wasm
     cli::terminal_stderr::add_to_linker::<T, WasiCli>(l, cli)
 }
 
-pub(super) fn context(limits: &Limits, meter: &Arc<Meter>, seed: [u8; 32], log: &Log) -> WasiCtx {
-    let mut seeder = ChaCha20Rng::from_seed(seed);
+pub(super) fn context(
+    limits: &Limits,
+    meter: &Arc<Meter>,
+    seed: [u8; 32],
+    log: &Log,
+) -> (WasiCtx, Chance) {
+    let mut random = ChaCha20Rng::from_seed(seed);
     let mut insecure_seed = [0; 16];
-    seeder.fill_bytes(&mut insecure_seed);
-    WasiCtxBuilder::new()
+    random.fill_bytes(&mut insecure_seed);
+    let context = WasiCtxBuilder::new()
         .allow_blocking_current_thread(false)
-        .secure_random(Counted(seeder, Arc::clone(meter)))
         .insecure_random_seed(u128::from_le_bytes(insecure_seed))
-        .max_random_size(limits.random_bytes_per_call)
         .wall_clock(Frozen(Arc::clone(meter)))
-        .monotonic_clock(Frozen(Arc::clone(meter)))
         .stdout(log.stdout.clone())
         .stderr(log.stderr.clone())
-        .build()
+        .build();
+    let chance = Chance {
+        random,
+        bytes_per_call: limits.random_bytes_per_call,
+    };
+    (context, chance)
 }
 
-/// The run's randomness, which counts as bytes that cross.
-struct Counted(ChaCha20Rng, Arc<Meter>);
-
-impl TryRng for Counted {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        self.1.carry(1);
-        self.0.try_next_u32()
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        self.1.carry(8);
-        self.0.try_next_u64()
-    }
-
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
-        self.1.carry(bytes.len());
-        self.0.try_fill_bytes(bytes)
-    }
-}
-
-/// Both clocks: the time of the last recorded answer.
+/// The wall clock: the time of the last recorded answer.
 struct Frozen(Arc<Meter>);
 
 impl HostWallClock for Frozen {
@@ -148,16 +138,6 @@ impl HostWallClock for Frozen {
 
     fn now(&self) -> Duration {
         Duration::from_nanos(self.0.now_ns())
-    }
-}
-
-impl HostMonotonicClock for Frozen {
-    fn resolution(&self) -> u64 {
-        1
-    }
-
-    fn now(&self) -> u64 {
-        self.0.now_ns()
     }
 }
 
@@ -227,12 +207,18 @@ impl Stream {
     }
 
     /// What was written, where anything was. Bytes that are not UTF-8, and NUL, which PostgreSQL cannot hold,
-    /// become the replacement character.
+    /// become the replacement character; it is longer than they are, so the bound is held once more.
     pub fn written(&self) -> Option<Written> {
         let kept = self.kept.lock().unwrap_or_else(|e| e.into_inner());
-        (!kept.bytes.is_empty() || kept.dropped > 0).then(|| Written {
-            text: String::from_utf8_lossy(&kept.bytes).replace('\0', "\u{fffd}"),
-            dropped_bytes: kept.dropped,
+        if kept.bytes.is_empty() && kept.dropped == 0 {
+            return None;
+        }
+        let mut text = String::from_utf8_lossy(&kept.bytes).replace('\0', "\u{fffd}");
+        let end = text.floor_char_boundary(kept.most);
+        let over = text.drain(end..).as_str().len();
+        Some(Written {
+            text,
+            dropped_bytes: kept.dropped + over as u64,
         })
     }
 }

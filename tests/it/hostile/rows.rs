@@ -1,0 +1,20 @@
+//! Every row of the corpus, by what it attacks.
+
+mod around;
+mod calls;
+mod computing;
+mod lies;
+mod memory;
+
+use super::row::Row;
+
+pub(super) fn rows() -> Vec<Row> {
+    [
+        computing::rows(),
+        memory::rows(),
+        calls::rows(),
+        lies::rows(),
+        around::rows(),
+    ]
+    .concat()
+}
