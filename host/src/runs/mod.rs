@@ -9,7 +9,7 @@ pub mod http;
 pub mod imports;
 pub mod journal;
 pub mod log;
-mod nodes;
+pub mod nodes;
 mod parts;
 pub mod receipt;
 pub mod start;
@@ -58,6 +58,7 @@ struct Inner {
     imports: imports::Imports,
     writer: Writer<log::Change>,
     live: log::Registry,
+    announce: nodes::announce::Announce,
     admission: start::Admission,
     config: Config,
 }

@@ -40,7 +40,7 @@ impl Runs {
         let admitted = self.inner.admission.admit(caller.org)?;
         let run: RunId = id.map_or_else(|| self.inner.ids.next(), RunId);
         let live = Live::new(run);
-        let events = Stream::from_birth(self.inner.db.clone(), (caller.org, run), &live);
+        let events = Stream::from_birth(self.source(), (caller.org, run), &live);
         let row = self.row(
             caller,
             (&resolved, &limits),
