@@ -13,8 +13,8 @@ use crate::guests;
 
 /// Two hosts on one database; runs are started on the first and looked at from the second.
 struct Two {
-    first: TestHost,
-    second: TestHost,
+    first: Box<TestHost>,
+    second: Box<TestHost>,
     here: Client,
     there: Client,
 }
@@ -38,8 +38,8 @@ impl Two {
         let here = first.client("acme").await;
         let there = second.client("acme").await;
         Self {
-            first,
-            second,
+            first: Box::new(first),
+            second: Box::new(second),
             here,
             there,
         }
@@ -72,8 +72,8 @@ impl Two {
     }
 
     async fn stop(self) {
-        self.second.stop().await;
-        self.first.stop().await;
+        Box::pin(self.second.stop()).await;
+        Box::pin(self.first.stop()).await;
     }
 }
 
