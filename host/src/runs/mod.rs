@@ -26,6 +26,7 @@ use crate::id;
 use crate::kit::commit::Writer;
 use crate::kit::http::Cursors;
 use crate::kit::{Clock, Ids, Tasks};
+use crate::limits::Limits;
 use crate::sandbox::{Sandbox, Scheduler};
 
 pub use parts::{Config, Parts};
@@ -50,6 +51,7 @@ struct Inner {
     ids: Ids,
     cursors: Cursors,
     tasks: Tasks,
+    limits: Limits,
     agents: Agents,
     capabilities: imports::Capabilities,
     sandbox: Sandbox,

@@ -13,6 +13,7 @@ use crate::agents::Agents;
 use crate::kit::Base;
 use crate::kit::commit::Writer;
 use crate::knowledge::Knowledge;
+use crate::limits::Limits;
 use crate::models::Models;
 use crate::sandbox::{Sandbox, Scheduler};
 
@@ -74,6 +75,7 @@ impl Default for Config {
 /// What the room is made from.
 pub struct Parts {
     pub base: Base,
+    pub limits: Limits,
     pub agents: Agents,
     pub models: Models,
     pub knowledge: Knowledge,
@@ -110,6 +112,7 @@ impl Runs {
                 ids,
                 cursors,
                 tasks,
+                limits: parts.limits,
                 agents: parts.agents,
                 capabilities: imports::Capabilities {
                     models: parts.models,
