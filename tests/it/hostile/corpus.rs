@@ -50,10 +50,7 @@ fn inside() {
         .enable_all()
         .build()
         .expect("a runtime");
-    let form = match asked(FORM).as_deref() {
-        Some("long") => LONG,
-        _ => QUICK,
-    };
+    let form = if is_long() { LONG } else { QUICK };
     let only = asked(ONLY).unwrap_or_default();
     let chosen: Vec<Row> = rows()
         .into_iter()
@@ -62,6 +59,11 @@ fn inside() {
     assert!(!chosen.is_empty(), "no row's name contains `{only}`");
     println!("{}", runtime.block_on(play(form, &chosen)));
     println!("the host is still up");
+}
+
+/// Whether somebody has the time for the long form.
+pub(super) fn is_long() -> bool {
+    asked(FORM).as_deref() == Some("long")
 }
 
 #[expect(clippy::disallowed_methods, reason = "how a test is told what to do")]

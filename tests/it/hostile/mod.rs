@@ -2,6 +2,7 @@
 //! a polite neighbour; and the scenarios that need more than one guest. Nothing here is judged by the clock: figures
 //! are printed.
 
+mod cancel;
 mod corpus;
 mod crowd;
 mod neighbour;

@@ -6,6 +6,7 @@ mod computing;
 mod lies;
 mod memory;
 
+pub(super) use self::around::at_its_start;
 use super::row::Row;
 
 pub(super) fn rows() -> Vec<Row> {
