@@ -65,14 +65,16 @@ impl Moments {
 async fn in_every_state_at_any_moment() {
     let host = TestHost::start_with(|config| {
         config.runs.concurrent_per_org = 8;
+        config.sandbox.limits.fuel = i64::MAX as u64;
         config.sandbox.guests = 128;
         config.runs.concurrent = 100;
     })
     .await;
     let provider = Provider::start().await;
     let states = states(&host, &provider).await;
-    let full = fill(&host).await;
+    // Guests that behave until they were looked at see another hour now.
     host.clock().advance(Duration::from_secs(3_600));
+    let full = fill(&host).await;
     let mut moments = Moments(48);
     for state in &states {
         println!("{}", cancel_all(&host, state, &mut moments).await);

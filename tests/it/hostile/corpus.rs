@@ -78,7 +78,7 @@ async fn play(form: Form, rows: &[Row]) -> String {
     let ((), idle) = neighbour.beside(neighbour.some(200)).await;
     let mut table = format!(
         "neighbour idle: p50 / p99 {idle}\n\n\
-         | row | ends with | alone | neighbour beside 50 at once | 200 in a row | resident before, after |\n\
+         | row | ends with | alone | neighbour beside many at once | 200 in a row | resident before, after |\n\
          |---|---|---|---|---|---|\n"
     );
     stage.upload(rows).await;
@@ -103,7 +103,7 @@ async fn play(form: Form, rows: &[Row]) -> String {
             continue;
         };
         whole += alone;
-        let beside = if form.each {
+        let beside = if form.each || row.crowd > 50 {
             crowds(&stage, &neighbour, &[row]).await
         } else {
             "| | | ".to_owned()
@@ -127,14 +127,15 @@ fn line(table: &mut String, (name, reason): (&str, &str), alone: Duration, besid
     writeln!(table, "| {name} | {reason} | {alone:.0} ms {beside}|").expect("memory");
 }
 
-/// 50 at once and 200 in a row of these, in turns.
+/// Many at once and 200 in a row of these, in turns.
 async fn crowds(stage: &Stage<'_>, neighbour: &Neighbour, rows: &[&Row]) -> String {
     let of = |count: usize| -> Vec<&Row> { rows.iter().copied().cycle().take(count).collect() };
+    let crowd = of(rows.len().max(rows[0].crowd));
     // What stays for good comes with the first: pages kept warm, the allocator's arenas.
-    stage.at_once(&of(50.max(rows.len()))).await;
+    stage.at_once(&crowd).await;
     stage.is_empty().await;
     let before = resident();
-    let (at_once, crowd) = timed(neighbour, stage.at_once(&of(50.max(rows.len())))).await;
+    let (at_once, crowd) = timed(neighbour, stage.at_once(&crowd)).await;
     let (in_a_row, queue) = timed(neighbour, stage.in_a_row(&of(200))).await;
     stage.is_empty().await;
     let after = back_to(before).await;

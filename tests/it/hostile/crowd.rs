@@ -28,7 +28,7 @@ pub(super) const QUICK: Form = Form {
     host_calls: 1_000,
     handles: 500,
     crossing: 4 << 20,
-    output: 1 << 20,
+    output: 128 << 10,
     each: false,
 };
 

@@ -8,3 +8,5 @@ mod crowd;
 mod neighbour;
 mod row;
 mod rows;
+mod same;
+mod streams;

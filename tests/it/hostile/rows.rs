@@ -5,6 +5,7 @@ mod calls;
 mod computing;
 mod lies;
 mod memory;
+mod speech;
 
 pub(super) use self::around::at_its_start;
 use super::row::Row;
@@ -16,6 +17,7 @@ pub(super) fn rows() -> Vec<Row> {
         calls::rows(),
         lies::rows(),
         around::rows(),
+        speech::rows(),
     ]
     .concat()
 }
