@@ -104,14 +104,14 @@ fn json() -> Vec<Row> {
     let of = |name, text: &str| with(name, Import::Tools, text, &starts(text.len()), END_TURN);
     let deep = "(memory.fill (i32.const 65536) (i32.const 91) (i32.const 100000))
         (drop (call $started (i32.const 4096) (i32.const 1) (i32.const 65536) (i32.const 100000)))";
-    // 130,000 empty objects.
+    // 30,000 empty objects.
     let wide = "(i32.store8 (i32.const 65536) (i32.const 91))
         (loop $more
           (i32.store offset=65537 (i32.mul (local.get $i) (i32.const 3)) (i32.const 0x2c7d7b))
           (local.set $i (i32.add (local.get $i) (i32.const 1)))
-          (br_if $more (i32.lt_u (local.get $i) (i32.const 60000))))
-        (i32.store8 (i32.const 245536) (i32.const 93))
-        (drop (call $started (i32.const 4096) (i32.const 1) (i32.const 65536) (i32.const 180001)))";
+          (br_if $more (i32.lt_u (local.get $i) (i32.const 30000))))
+        (i32.store8 (i32.const 155536) (i32.const 93))
+        (drop (call $started (i32.const 4096) (i32.const 1) (i32.const 65536) (i32.const 90001)))";
     let closed = "[".repeat(120) + &"]".repeat(120);
     vec![
         of("json-half", "{\"a\": [1, 2"),
@@ -125,7 +125,7 @@ fn json() -> Vec<Row> {
         ),
         of("json-nested", &closed),
         with("json-100000-deep", Import::Tools, "t", deep, END_TURN),
-        with("json-60000-wide", Import::Tools, "t", wide, END_TURN),
+        with("json-30000-wide", Import::Tools, "t", wide, END_TURN),
     ]
 }
 
