@@ -74,11 +74,9 @@ async fn a_reader_resumes_at_every_place() {
             "after {after}"
         );
     }
-    for after in ["22", "23", "2147483647"] {
-        let nothing = open(&client, "chatter", &run, &format!("?after={after}")).await;
-        assert_eq!(nothing.status(), 204, "after {after}");
-        assert_eq!(nothing.text().await.unwrap(), "");
-    }
+    let nothing = open(&client, "chatter", &run, "?after=22").await;
+    assert_eq!(nothing.status(), 204);
+    assert_eq!(nothing.text().await.unwrap(), "");
     // The header is what a browser sends by itself: it goes before the address it was first given.
     let both = client.request(
         Method::GET,
@@ -377,5 +375,50 @@ async fn runs_are_listed_by_what_they_came_to() {
         list(&format!("?state=completed&limit=1&cursor={cursor}")).await,
         of(&[0])
     );
+    host.stop().await;
+}
+
+/// A seq that no event ever had is no place to go on from, whether the run lives or has ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_does_not_resume_beyond_the_log() {
+    let host = TestHost::start().await;
+    host.deploy("acme", "sleep", &guests::SLEEP).await;
+    let other = host.join().await;
+    let client = host.client("acme").await;
+    let mut events = client.stream("sleep", &json!({ "input": "60000" })).await;
+    let run = events.run();
+    events.next_of("text").await;
+    let refused = async |after: &str, last: i32| {
+        let path = format!("/agents/sleep/runs/{run}/events");
+        for (client, accept) in [
+            (client.clone(), "text/event-stream"),
+            (client.clone(), "application/json"),
+            (client.at(&other.url()), "text/event-stream"),
+        ] {
+            let request = client.request(Method::GET, &path).header("accept", accept);
+            let answer = send(request.header("last-event-id", after)).await;
+            assert_eq!(answer.refusal(), (422, "no_such_event".to_owned()));
+            let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+            assert!(
+                detail.contains(&format!("last event is {last}, and {after} is")),
+                "{detail}"
+            );
+        }
+    };
+    refused("3", 2).await;
+    refused("2147483647", 2).await;
+    client.cancel("sleep", &run).await;
+    assert_eq!(stop_reason(&events.rest().await), "cancelled");
+    assert!(client.resume("sleep", &run, 3).await.is_empty());
+    assert!(
+        client
+            .at(&other.url())
+            .resume("sleep", &run, 3)
+            .await
+            .is_empty()
+    );
+    refused("4", 3).await;
+    refused("2147483647", 3).await;
+    other.stop().await;
     host.stop().await;
 }

@@ -16,6 +16,7 @@ mod isolation;
 mod knowledge;
 mod limits;
 mod models;
+mod nodes;
 mod operations;
 mod postgres;
 mod recovery;

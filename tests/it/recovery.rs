@@ -24,7 +24,12 @@ struct Pair {
 
 impl Pair {
     async fn new() -> Self {
-        let first = TestHost::start().await;
+        // What is told here is told by the polls, when the test says so.
+        let first = TestHost::start_with(|config| {
+            config.runs.notifications = false;
+            config.runs.cancel_wait_ms = 100;
+        })
+        .await;
         first.deploy("acme", "sleep", &guests::SLEEP).await;
         let second = first.join().await;
         let client = first.client("acme").await;

@@ -1,12 +1,14 @@
-//! Cancelling a run: a database fact first, then the signal to the run if it lives here, with a poll of the owning
-//! node behind it. Idempotent: a repeat answers with the original times, after the end with the receipt.
+//! Cancelling a run: a database fact first, then the signal to the run if it lives here, else a message to its node,
+//! with a poll of that node behind it. Idempotent: a repeat answers with the original times, after the end with the
+//! receipt. And waiting for a run's end, wherever it runs.
 
 use std::time::Duration;
 
 use super::log::StopCause;
+use super::nodes::announce::Watch;
 use super::{RunId, RunView, Runs, store};
 use crate::identity::Caller;
-use crate::kit::{Error, Result};
+use crate::kit::{Error, OrgId, Result};
 
 /// What a cancel came to.
 #[derive(Debug)]
@@ -19,22 +21,50 @@ pub struct Cancelled {
 impl Runs {
     pub async fn cancel(&self, caller: &Caller, agent: &str, run: RunId) -> Result<Cancelled> {
         let now = self.inner.clock.now();
-        let asked =
-            store::request_cancel(&self.inner.db, (caller.org, agent, run), (caller.key, now))
-                .await?
-                .ok_or_else(|| Error::not_found("run"))?;
-        if asked.open
-            && let Some(live) = self.inner.live.get(run)
-        {
-            live.stop(StopCause::Cancelled, asked.requested_at);
-            let wait = Duration::from_millis(self.inner.config.cancel_wait_ms);
+        // Before anybody is told: the answer may come at once. The node that is told knows that somebody waits.
+        let elsewhere = self.inner.live.get(run).is_none();
+        let watch = elsewhere.then(|| self.inner.announce.wait_for((caller.org, run)));
+        let whom = (caller.org, agent, run);
+        let teller = self.inner.announce.teller();
+        let asked = store::request_cancel(&self.inner.db, whom, (caller.key, now), teller)
+            .await?
+            .ok_or_else(|| Error::not_found("run"))?;
+        if asked.open {
+            if let Some(live) = self.inner.live.get(run) {
+                live.stop(StopCause::Cancelled, asked.requested_at);
+            }
             // A run that takes longer is answered for as it stands; its receipt follows.
-            let _ = tokio::time::timeout(wait, live.ended()).await;
+            let wait = Duration::from_millis(self.inner.config.cancel_wait_ms);
+            self.until_ended((caller.org, run), watch, wait).await?;
         }
         let run = self.get(caller, agent, run).await?;
         Ok(Cancelled {
             first: asked.first,
             run,
         })
+    }
+
+    /// Waits until the run has ended, here or elsewhere, but no longer than `wait`.
+    pub(super) async fn until_ended(
+        &self,
+        (org, run): (OrgId, RunId),
+        mut watch: Option<Watch>,
+        wait: Duration,
+    ) -> Result<()> {
+        let ended = async {
+            // Here the end is told before it could be read. A run that leaves goes on like any other.
+            let here = self.inner.live.get(run).map(|live| live.ended());
+            if let Some(here) = here
+                && here.await
+            {
+                return Ok(());
+            }
+            let watch = watch.get_or_insert_with(|| self.inner.announce.watch((org, run)));
+            while !store::has_ended(&self.inner.db, (org, run)).await? {
+                watch.changed().await;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(wait, ended).await.unwrap_or(Ok(()))
     }
 }

@@ -15,6 +15,7 @@ use super::store::NewRow;
 use crate::agents::Resolved;
 use crate::billing;
 use crate::kit::{Error, Result, clock};
+use crate::limits::Effective;
 use crate::sandbox::bindings::bulkhead::agent::types;
 use crate::sandbox::host::IN_GUEST;
 use crate::sandbox::wasi::Log;
@@ -28,6 +29,8 @@ const FULL_PAUSE: Duration = Duration::from_millis(20);
 pub struct Work {
     pub row: NewRow,
     pub resolved: Resolved,
+    /// What binds it, its own fuel and deadline apart.
+    pub limits: Arc<Effective>,
     pub messages: Vec<Message>,
     pub record: Arc<Record>,
     /// What the guest used, readable while it runs.
@@ -38,7 +41,7 @@ pub struct Work {
 impl Work {
     pub fn new(
         row: NewRow,
-        resolved: Resolved,
+        (resolved, limits): (Resolved, Arc<Effective>),
         messages: Vec<Message>,
         record: Arc<Record>,
     ) -> Self {
@@ -46,6 +49,7 @@ impl Work {
         Self {
             row,
             resolved,
+            limits,
             messages,
             record,
             meter,
@@ -165,7 +169,7 @@ impl Runs {
     fn guest(&self, work: &Work) -> Guest {
         let limits = Limits {
             fuel: u64::try_from(work.row.fuel_max).unwrap_or(0),
-            ..self.inner.sandbox.config().limits.clone()
+            ..work.limits.sandbox.clone()
         };
         let host = Host::new(limits, Arc::clone(&work.meter), work.row.seed);
         self.inner.capabilities.guest(host, work, &self.inner.tasks)

@@ -17,7 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::log::http::{event_stream, wants_stream};
-use super::log::stream::Stream;
+use super::log::stream::{Source, Stream};
 use super::start::{NewRun, Started};
 use super::view::RunView;
 use super::{RunId, Runs, store};
@@ -197,9 +197,9 @@ impl Runs {
         run: RunId,
         wait: Option<u64>,
     ) -> Result<Response> {
-        // A run that is not here any more has ended.
-        if let (Some(wait), Some(live)) = (wait, self.inner.live.get(run)) {
-            let _ = tokio::time::timeout(Duration::from_secs(wait), live.ended()).await;
+        if let Some(wait) = wait {
+            let wait = Duration::from_secs(wait);
+            self.until_ended((caller.org, run), None, wait).await?;
         }
         let view = self.get(caller, agent, run).await?;
         let status = match wait.is_some() && view.ended_at.is_some() {
@@ -250,7 +250,16 @@ impl Runs {
         }))
     }
 
-    /// A reader of the run's events after `seq`, live where the run is here.
+    /// Where logs are read from.
+    pub(super) fn source(&self) -> Source {
+        Source {
+            db: self.inner.db.clone(),
+            live: self.inner.live.clone(),
+            announce: self.inner.announce.clone(),
+        }
+    }
+
+    /// A reader of the run's events after `seq`, wherever it runs.
     pub async fn stream(
         &self,
         caller: &Caller,
@@ -261,13 +270,7 @@ impl Runs {
         if !self.exists(caller, agent, run).await? {
             return Err(Error::not_found("run"));
         }
-        let live = self.inner.live.get(run);
-        Ok(Stream::new(
-            self.inner.db.clone(),
-            (caller.org, run),
-            seq,
-            live.as_ref(),
-        ))
+        Ok(Stream::new(self.source(), (caller.org, run), seq))
     }
 }
 

@@ -9,7 +9,7 @@ pub mod http;
 pub mod imports;
 pub mod journal;
 pub mod log;
-mod nodes;
+pub mod nodes;
 mod parts;
 pub mod receipt;
 pub mod start;
@@ -25,6 +25,7 @@ use crate::id;
 use crate::kit::commit::Writer;
 use crate::kit::http::Cursors;
 use crate::kit::{Clock, Ids, Tasks};
+use crate::limits::Limits;
 use crate::sandbox::{Sandbox, Scheduler};
 
 pub use parts::{Config, Parts};
@@ -49,6 +50,7 @@ struct Inner {
     ids: Ids,
     cursors: Cursors,
     tasks: Tasks,
+    limits: Limits,
     agents: Agents,
     capabilities: imports::Capabilities,
     sandbox: Sandbox,
@@ -56,6 +58,7 @@ struct Inner {
     imports: imports::Imports,
     writer: Writer<log::Change>,
     live: log::Registry,
+    announce: nodes::announce::Announce,
     admission: start::Admission,
     config: Config,
 }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Inner, Runs, imports, log, start};
+use super::nodes::announce::Announce;
+use super::{Inner, NodeId, Runs, imports, log, start};
 use crate::agents::Agents;
 use crate::kit::Base;
 use crate::kit::commit::Writer;
 use crate::knowledge::Knowledge;
+use crate::limits::Limits;
 use crate::models::Models;
 use crate::sandbox::{Sandbox, Scheduler};
 
@@ -31,6 +33,8 @@ pub struct Config {
     pub cancel_wait_ms: u64,
     /// A node is dead when its heartbeat is this old.
     pub dead_after_ms: u64,
+    /// Whether nodes tell each other at once what the polls find within half a second.
+    pub notifications: bool,
     /// Writers of the group commit, changes in a batch, changes that may queue for each.
     pub commit_lanes: usize,
     pub commit_batch: usize,
@@ -48,6 +52,7 @@ impl Default for Config {
             input_bytes: 1 << 20,
             cancel_wait_ms: 2_000,
             dead_after_ms: 15_000,
+            notifications: true,
             commit_lanes: 2,
             commit_batch: 512,
             commit_queue: 4_096,
@@ -58,6 +63,7 @@ impl Default for Config {
 /// What the room is made from.
 pub struct Parts {
     pub base: Base,
+    pub limits: Limits,
     pub agents: Agents,
     pub models: Models,
     pub knowledge: Knowledge,
@@ -83,14 +89,18 @@ impl Runs {
             config.commit_queue,
         );
         let writer = Writer::start(log::Writes, &db, &tasks, shape);
+        let (node, live): (NodeId, _) = (ids.next(), log::Registry::default());
+        let ways = (db.clone(), tasks.clone());
+        let announce = Announce::new(node, ways, live.clone(), config.notifications);
         Self {
             inner: Arc::new(Inner {
-                node: ids.next(),
+                node,
                 db,
                 clock,
                 ids,
                 cursors,
                 tasks,
+                limits: parts.limits,
                 agents: parts.agents,
                 capabilities: imports::Capabilities {
                     models: parts.models,
@@ -100,7 +110,8 @@ impl Runs {
                 scheduler: parts.scheduler,
                 imports: parts.imports,
                 writer,
-                live: log::Registry::default(),
+                live,
+                announce,
                 admission: start::Admission::new(&config),
                 config,
             }),

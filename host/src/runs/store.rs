@@ -11,6 +11,7 @@ use crate::billing::UsageRecord;
 use crate::identity::KeyId;
 use crate::kit::http::Cursor;
 use crate::kit::{Error, OrgId, Result};
+use crate::limits;
 
 /// A run to insert.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct NewRow {
     pub seed: [u8; 32],
     pub deadline_at: OffsetDateTime,
     pub fuel_max: i64,
+    /// The set of limits it was started with; none where it is older than those.
+    pub limits: Option<limits::Digest>,
     pub node: NodeId,
     pub created_by: KeyId,
     pub created_at: OffsetDateTime,
@@ -249,11 +252,25 @@ pub(super) struct Asked {
     pub(super) requested_at: OffsetDateTime,
 }
 
-/// States that the run is to be cancelled; the first request stands, an ended run is left as it is.
+/// Whether the run has ended, wherever it ran.
+pub(super) async fn has_ended(db: &PgPool, (org, run): (OrgId, RunId)) -> Result<bool> {
+    let ended = sqlx::query_scalar!(
+        r#"select (ended_at is not null) as "ended!" from runs where org_id = $1 and id = $2"#,
+        org.0,
+        run.0,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(ended.unwrap_or(true))
+}
+
+/// States that the run is to be cancelled; the first request stands, an ended run is left as it is. In the same
+/// transaction its node is told, where that is not `node`; a run that no node has is announced to all of them.
 pub(super) async fn request_cancel(
     db: &PgPool,
     (org, agent, run): (OrgId, &str, RunId),
     (by, now): (KeyId, OffsetDateTime),
+    (node, tells): (NodeId, bool),
 ) -> Result<Option<Asked>> {
     let row = sqlx::query!(
         r#"with old as (
@@ -268,12 +285,17 @@ pub(super) async fn request_cancel(
                then $5 else r.cancel_requested_by end
            from old where r.org_id = old.org_id and r.id = old.id
            returning (old.ended_at is null) as "open!", (old.cancel_requested_at is null) as "unasked!",
-             r.cancel_requested_at"#,
+             r.cancel_requested_at,
+             case when not $7 or old.ended_at is not null or r.node_id = $6 then null
+               when r.node_id is null then pg_notify('bulkhead_released', '')::text
+               else pg_notify('bulkhead_cancel', r.org_id || ' ' || r.id)::text end as told"#,
         org.0,
         agent,
         run.0,
         now,
         by.0,
+        node.0,
+        tells,
     )
     .fetch_optional(db)
     .await?;

@@ -22,10 +22,12 @@ use utoipa_axum::routes;
 use super::stream::Stream;
 use crate::identity::{Caller, Identity, Read};
 use crate::kit::http::{Page, Params, Problem, Query, sse};
-use crate::kit::{Error, Result};
+use crate::kit::{Code, Error, OrgId, Result};
 use crate::runs::http::RunPath;
 use crate::runs::view::{EventView, StepView};
 use crate::runs::{RunId, Runs, store};
+
+pub const NO_SUCH_EVENT: Code = Code::new("no_such_event", 422, "The run has no such event");
 
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const EVENTS_PAGE: i64 = 1_000;
@@ -52,7 +54,7 @@ struct EventsQuery {
 /// Read a run's events
 ///
 /// With `Accept: text/event-stream` as they come, from `Last-Event-ID` or `?after=` on; 204 where the run has ended
-/// and nothing is left. Else up to 1,000 of them as JSON.
+/// and nothing is left. Else up to 1,000 of them as JSON. A seq the run has not reached is refused.
 #[utoipa::path(get, path = "/v1/orgs/{org}/agents/{agent}/runs/{run}/events", tag = "runs",
     params(("org" = String, Path,), ("agent" = String, Path,), ("run" = String, Path,), EventsQuery),
     responses((status = 200, body = Page<EventView>), (status = 204, description = "Nothing is left to send."),
@@ -75,15 +77,17 @@ async fn events(
         .into_response());
     }
     let view = runs.get(&caller, &path.agent, run).await?;
-    let mut stream = runs.stream(&caller, &path.agent, run, after).await?;
-    if view.ended_at.is_some() {
-        // Either something is left, or the client has it all.
-        stream = stream.complete();
-        let Some(first) = stream.next_stored().await? else {
-            return Ok(StatusCode::NO_CONTENT.into_response());
-        };
-        stream.give_back(first);
+    runs.may_follow((caller.org, run), after).await?;
+    if view.ended_at.is_none() {
+        let stream = runs.stream(&caller, &path.agent, run, after).await?;
+        return Ok(event_stream(stream));
     }
+    // Either something is left, or the client has it all.
+    let mut stream = Stream::of_ended(runs.source(), (caller.org, run), after);
+    let Some(first) = stream.next_stored().await? else {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    };
+    stream.give_back(first);
     Ok(event_stream(stream))
 }
 
@@ -125,6 +129,7 @@ impl Runs {
         if !self.exists(caller, agent, run).await? {
             return Err(Error::not_found("run"));
         }
+        self.may_follow((caller.org, run), after).await?;
         let events =
             super::events_after(&self.inner.db, (caller.org, run), after, EVENTS_PAGE).await?;
         events
@@ -139,6 +144,22 @@ impl Runs {
                 })
             })
             .collect()
+    }
+
+    /// Refuses a seq the run has not reached: no client was shown it, so there is nothing it could go on from. What a
+    /// client was shown is in the table, on every node.
+    async fn may_follow(&self, (org, run): (OrgId, RunId), after: i32) -> Result<()> {
+        if after == 0 {
+            return Ok(());
+        }
+        let last = super::last_event(&self.inner.db, org, run.0).await?;
+        if after <= last {
+            return Ok(());
+        }
+        Err(NO_SUCH_EVENT.because(format!(
+            "The run's last event is {last}, and {after} is beyond it: go on from the `id` of the last event you got, \
+             or from 0."
+        )))
     }
 
     async fn steps(

@@ -1,15 +1,19 @@
 //! The runs this node is running: how to stop one, and who listens to it. A listener gets events only after their
-//! commit; one that does not keep up is cut off and resumes from the table.
+//! commit; one that does not keep up is cut off and resumes from the table. Readers on other nodes are told that there
+//! is something to read, and only where there are any.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use super::Stored;
 use crate::runs::RunId;
+use crate::runs::nodes::announce::Pending;
 
 /// Events a listener may lag behind before it is cut off.
 const LISTENER_EVENTS: usize = 256;
@@ -36,9 +40,16 @@ pub struct Live {
     pub run: RunId,
     stop: watch::Sender<Option<Stopping>>,
     ended: watch::Sender<bool>,
-    listeners: Mutex<Vec<mpsc::Sender<Stored>>>,
+    readers: Mutex<Readers>,
     /// A write of this run failed for good: nothing may be written after the gap.
     broken: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Readers {
+    here: Vec<mpsc::Sender<Stored>>,
+    /// Until when somebody reads on another node, and where to say that there is something to read.
+    elsewhere: Option<(Instant, Arc<Pending<RunId>>)>,
 }
 
 impl Live {
@@ -47,7 +58,7 @@ impl Live {
             run,
             stop: watch::Sender::new(None),
             ended: watch::Sender::new(false),
-            listeners: Mutex::default(),
+            readers: Mutex::default(),
             broken: AtomicBool::new(false),
         })
     }
@@ -78,32 +89,50 @@ impl Live {
         }
     }
 
-    /// Resolves when the run's last event is durable.
-    pub async fn ended(&self) {
+    /// Resolves when the run's last event is durable; false where the run left this node before. Holds nothing of it.
+    pub fn ended(&self) -> impl Future<Output = bool> + Send + use<> {
         let mut ended = self.ended.subscribe();
-        // An error means the run is gone, which is an end too.
-        let _ = ended.wait_for(|ended| *ended).await;
+        async move { ended.wait_for(|ended| *ended).await.is_ok() }
     }
 
     /// Listens to every event from now on. The channel closes after the last event, or when the listener lags.
     pub fn listen(&self) -> mpsc::Receiver<Stored> {
         let (send, receive) = mpsc::channel(LISTENER_EVENTS);
-        let mut listeners = lock(&self.listeners);
+        let mut readers = lock(&self.readers);
         // Under the lock that the last event is published under: nobody listens to a run that has ended.
         if !*self.ended.borrow() {
-            listeners.push(send);
+            readers.here.push(send);
         }
-        drop(listeners);
+        drop(readers);
         receive
     }
 
-    pub(super) fn publish(&self, events: &[Stored]) {
-        let mut listeners = lock(&self.listeners);
-        for event in events {
-            listeners.retain(|listener| listener.try_send(event.clone()).is_ok());
+    /// Somebody on another node reads until then: what is committed is told through `news`.
+    pub(in crate::runs) fn watched(&self, news: &Arc<Pending<RunId>>, until: Instant) {
+        let known = lock(&self.readers)
+            .elsewhere
+            .replace((until, Arc::clone(news)));
+        if known.is_none_or(|(until, _)| until <= Instant::now()) {
+            // What was committed before this was told to nobody.
+            news.put(self.run);
         }
-        if events.last().is_some_and(Stored::is_last) {
-            listeners.clear();
+    }
+
+    pub(super) fn publish(&self, events: &[Stored]) {
+        let Some(last) = events.last() else { return };
+        let mut readers = lock(&self.readers);
+        for event in events {
+            readers
+                .here
+                .retain(|listener| listener.try_send(event.clone()).is_ok());
+        }
+        match &readers.elsewhere {
+            Some((until, news)) if *until > Instant::now() => news.put(self.run),
+            Some(_) => readers.elsewhere = None,
+            None => {}
+        }
+        if last.is_last() {
+            readers.here.clear();
             self.ended.send_replace(true);
         }
     }

@@ -1,69 +1,85 @@
-//! Reading a run's log as it grows: from the table up to now, then live, or from the table alone where another node
-//! runs it. No gap and no duplicate, wherever a reader begins.
+//! Reading a run's log as it grows: from the table up to now, then live, or from the table whenever there is news where
+//! another node runs it. No gap and no duplicate, wherever a reader begins and however often the run moves.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 
-use super::{Live, Stored, events_after};
+use super::{Live, Registry, Stored, events_after};
 use crate::kit::{OrgId, Result};
 use crate::runs::RunId;
+use crate::runs::nodes::announce::{Announce, Watch};
 
-/// How often a reader asks the table where no event is announced.
-const POLL: Duration = Duration::from_millis(500);
 const PAGE: i64 = 200;
+
+/// Where logs are read from.
+#[derive(Clone, Debug)]
+pub struct Source {
+    pub db: PgPool,
+    pub live: Registry,
+    pub announce: Announce,
+}
 
 /// A reader of one run's events.
 #[derive(Debug)]
 pub struct Stream {
-    db: PgPool,
+    source: Source,
     org: OrgId,
     run: RunId,
     /// The last seq that was handed out.
     seq: i32,
     ready: VecDeque<Stored>,
-    live: Option<mpsc::Receiver<Stored>>,
-    /// The table has to be read before the next event: at the beginning, and without a live source.
+    news: News,
+    /// The table has to be read before the next event: at the beginning, and whenever only news of news came.
     behind: bool,
     ended: bool,
+}
+
+/// What a reader waits for once it has read what is there.
+#[derive(Debug)]
+enum News {
+    /// The run is here: its events, after their commit.
+    Here(mpsc::Receiver<Stored>),
+    /// Another node has it, or none.
+    Elsewhere(Watch),
     /// The run is known to have ended: what the table has is all there will be.
-    complete: bool,
+    Complete,
 }
 
 impl Stream {
     /// A reader from the beginning of a run that is only now written: nothing can be missed.
-    pub fn from_birth(db: PgPool, (org, run): (OrgId, RunId), live: &Arc<Live>) -> Self {
+    pub fn from_birth(source: Source, key: (OrgId, RunId), live: &Arc<Live>) -> Self {
         Self {
             behind: false,
-            ..Self::new(db, (org, run), 0, Some(live))
+            ..Self::made(source, key, 0, News::Here(live.listen()))
         }
     }
 
     /// A reader of what follows `seq`.
-    pub fn new(db: PgPool, (org, run): (OrgId, RunId), seq: i32, live: Option<&Arc<Live>>) -> Self {
+    pub fn new(source: Source, key: (OrgId, RunId), seq: i32) -> Self {
         // Listen first, read second: what is committed in between arrives twice and is told apart by its seq.
-        let live = live.map(|live| live.listen());
+        let news = source.news(key);
+        Self::made(source, key, seq, news)
+    }
+
+    /// A reader of what a run that has ended said after `seq`; it waits for nothing.
+    pub fn of_ended(source: Source, key: (OrgId, RunId), seq: i32) -> Self {
+        Self::made(source, key, seq, News::Complete)
+    }
+
+    fn made(source: Source, (org, run): (OrgId, RunId), seq: i32, news: News) -> Self {
         Self {
-            db,
+            source,
             org,
             run,
             seq,
             ready: VecDeque::new(),
-            live,
+            news,
             behind: true,
             ended: false,
-            complete: false,
         }
-    }
-
-    /// Reads what is there and waits for nothing: for a run that has ended.
-    pub fn complete(mut self) -> Self {
-        self.live = None;
-        self.complete = true;
-        self
     }
 
     /// Puts an event back that was looked at.
@@ -88,28 +104,42 @@ impl Stream {
                 return Ok(Some(event));
             }
             if self.behind {
-                let page = events_after(&self.db, (self.org, self.run), self.seq, PAGE).await?;
+                let key = (self.org, self.run);
+                let page = events_after(&self.source.db, key, self.seq, PAGE).await?;
                 self.behind = page.len() as i64 == PAGE;
                 self.ready.extend(page);
                 continue;
             }
-            if self.complete {
-                return Ok(None);
-            }
-            match &mut self.live {
-                Some(live) => match live.recv().await {
-                    Some(event) => self.ready.push_back(event),
-                    // Ended, or cut off for lagging: the table tells which.
-                    None => {
-                        self.live = None;
-                        self.behind = true;
+            match &mut self.news {
+                News::Complete => return Ok(None),
+                News::Here(events) => match events.recv().await {
+                    Some(event) if event.seq <= self.seq + 1 => {
+                        self.ready.push_back(event);
+                        continue;
                     }
+                    // What stands between was published before this reader came.
+                    Some(_) => {}
+                    // Ended, cut off for lagging, or gone to another node: the table tells which.
+                    None => self.news = self.source.news((self.org, self.run)),
                 },
-                None => {
-                    tokio::time::sleep(POLL).await;
-                    self.behind = true;
+                News::Elsewhere(watch) => {
+                    watch.changed().await;
+                    // This node may have taken it over meanwhile.
+                    if self.source.live.get(self.run).is_some() {
+                        self.news = self.source.news((self.org, self.run));
+                    }
                 }
             }
+            self.behind = true;
+        }
+    }
+}
+
+impl Source {
+    fn news(&self, (org, run): (OrgId, RunId)) -> News {
+        match self.live.get(run) {
+            Some(live) => News::Here(live.listen()),
+            None => News::Elsewhere(self.announce.watch((org, run))),
         }
     }
 }

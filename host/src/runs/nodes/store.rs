@@ -83,7 +83,7 @@ pub(super) async fn claim_orphans(
              order by r.id limit $3 for no key update of r skip locked) o
            where r.org_id = o.org_id and r.id = o.id
            returning r.org_id as "org: OrgId", r.id as "run: RunId", r.agent_id as "agent: AgentId", r.version,
-             r.deadline_at, r.fuel_max, r.created_by, r.created_at, r.term, r.cancel_requested_at"#,
+             r.deadline_at, r.fuel_max, r.limits_digest, r.created_by, r.created_at, r.term, r.cancel_requested_at"#,
         node.0,
         dead_after_ms,
         limit,
@@ -106,6 +106,7 @@ pub(super) async fn claim_orphans(
                 seed: [0; 32],
                 deadline_at: row.deadline_at,
                 fuel_max: row.fuel_max,
+                limits: row.limits_digest.and_then(|digest| digest.try_into().ok()),
                 node,
                 created_by: KeyId(row.created_by.unwrap_or_default()),
                 created_at: row.created_at,
