@@ -29,7 +29,7 @@ fn fingerprint() -> Vec<u8> {
     let lanes = [
         format!("(i8x16.relaxed_swizzle {odd} {odd})"),
         format!("(i32x4.relaxed_trunc_f64x2_s_zero {wide})"),
-        format!("(i32x4.relaxed_trunc_f32x4_u (v128.const f32x4 -1 nan 1e20 3.9))"),
+        "(i32x4.relaxed_trunc_f32x4_u (v128.const f32x4 -1 nan 1e20 3.9))".to_owned(),
         format!("(f64x2.relaxed_madd {tiny} {tiny} {wide})"),
         format!("(f64x2.relaxed_nmadd {tiny} {tiny} {tiny})"),
         format!("(f64x2.relaxed_min {wide} {tiny})"),
