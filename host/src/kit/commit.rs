@@ -1,19 +1,25 @@
 //! Group commit: changes of many runs become one transaction, each is acknowledged after the commit. Changes under
-//! one key keep their order; the queue is bounded, so a slow database slows its callers instead of filling memory.
+//! one key keep their order; the queue is bounded in changes and in bytes, so a slow database slows its callers instead
+//! of filling memory.
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::PgPool;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::error::UNAVAILABLE;
 use super::{Error, Result, Tasks};
 
+/// What a change holds in memory while it waits.
+pub trait Weigh {
+    fn bytes(&self) -> usize;
+}
+
 /// How changes are written: all of a batch in the caller's transaction, one answer for each, in order.
 pub trait Apply: Send + Sync + 'static {
-    type Change: Send + Sync + 'static;
+    type Change: Weigh + Send + Sync + 'static;
 
     /// An `Err` rolls the batch back; then each change is tried alone, so that one bad change harms no other.
     fn apply<'a>(
@@ -29,6 +35,23 @@ pub trait Apply: Send + Sync + 'static {
 struct Queued<C> {
     change: C,
     done: oneshot::Sender<Result<()>>,
+    /// Its part of the bytes, given back when it is settled.
+    weight: OwnedSemaphorePermit,
+}
+
+/// Bytes are counted in these.
+const GRAIN: usize = 1 << 10;
+
+/// How much a writer takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    pub lanes: usize,
+    /// Changes in a transaction.
+    pub batch: usize,
+    /// Changes that wait in a lane.
+    pub queue: usize,
+    /// Bytes of all changes that wait or are being written. One that is larger alone takes them all.
+    pub bytes: usize,
 }
 
 /// The acknowledgement of a change: resolves when it is durable, or says why it never will be.
@@ -51,59 +74,73 @@ impl Durable {
 /// Hands changes to the writers. Cheap to clone.
 pub struct Writer<C> {
     lanes: Arc<[mpsc::Sender<Queued<C>>]>,
+    room: Arc<Semaphore>,
+    grains: usize,
 }
 
 impl<C> Clone for Writer<C> {
     fn clone(&self) -> Self {
         Self {
             lanes: Arc::clone(&self.lanes),
+            room: Arc::clone(&self.room),
+            grains: self.grains,
         }
     }
 }
 
-impl<C: Send + Sync + 'static> Writer<C> {
-    /// Starts `lanes` writers. Each takes up to `batch` changes at a time and queues at most `queue`.
-    pub fn start<A: Apply<Change = C>>(
-        apply: A,
-        db: &PgPool,
-        tasks: &Tasks,
-        (lanes, batch, queue): (usize, usize, usize),
-    ) -> Self {
+impl<C: Weigh + Send + Sync + 'static> Writer<C> {
+    pub fn start<A: Apply<Change = C>>(apply: A, db: &PgPool, tasks: &Tasks, shape: Shape) -> Self {
         let apply = Arc::new(apply);
-        let lanes = (0..lanes.max(1))
+        let lanes = (0..shape.lanes.max(1))
             .map(|_| {
-                let (send, receive) = mpsc::channel(queue);
-                tasks.spawn(write(Arc::clone(&apply), db.clone(), receive, batch));
+                let (send, receive) = mpsc::channel(shape.queue);
+                let written = write(Arc::clone(&apply), db.clone(), receive, shape.batch);
+                tasks.spawn(written);
                 send
             })
             .collect();
-        Self { lanes }
+        let grains = shape.bytes.div_ceil(GRAIN).clamp(1, Semaphore::MAX_PERMITS);
+        Self {
+            lanes,
+            room: Arc::new(Semaphore::new(grains)),
+            grains,
+        }
     }
 
-    /// Waits for room. Changes with the same `key` become durable in the order their slots were sent.
-    pub async fn reserve(&self, key: u128) -> Result<Slot<'_, C>> {
-        let lane = &self.lanes[(key % self.lanes.len() as u128) as usize];
-        let permit = lane
-            .reserve()
+    /// Waits for room for so many bytes. Changes with the same `key` become durable in the order their slots were sent.
+    pub async fn reserve(&self, key: u128, bytes: usize) -> Result<Slot<'_, C>> {
+        let stopping = || Error::unavailable("The host is stopping.");
+        let grains = bytes.div_ceil(GRAIN).clamp(1, self.grains);
+        let weight = Arc::clone(&self.room)
+            .acquire_many_owned(u32::try_from(grains).unwrap_or(u32::MAX))
             .await
-            .map_err(|_| Error::unavailable("The host is stopping."))?;
-        Ok(Slot(permit))
+            .map_err(|_| stopping())?;
+        let lane = &self.lanes[(key % self.lanes.len() as u128) as usize];
+        let place = lane.reserve().await.map_err(|_| stopping())?;
+        Ok(Slot { place, weight })
     }
 
     /// Queues a change.
     pub async fn push(&self, key: u128, change: C) -> Result<Durable> {
-        Ok(self.reserve(key).await?.send(change))
+        Ok(self.reserve(key, change.bytes()).await?.send(change))
     }
 }
 
 /// Room in the queue: sending into it cannot wait, so what is numbered on sending leaves no gap when a caller is
 /// dropped while it waits.
-pub struct Slot<'a, C>(mpsc::Permit<'a, Queued<C>>);
+pub struct Slot<'a, C> {
+    place: mpsc::Permit<'a, Queued<C>>,
+    weight: OwnedSemaphorePermit,
+}
 
 impl<C> Slot<'_, C> {
     pub fn send(self, change: C) -> Durable {
         let (done, durable) = oneshot::channel();
-        self.0.send(Queued { change, done });
+        self.place.send(Queued {
+            change,
+            done,
+            weight: self.weight,
+        });
         Durable(durable)
     }
 }
@@ -130,7 +167,7 @@ async fn write<A: Apply>(
     while queue.recv_many(&mut batch, most).await > 0 {
         let (changes, done): (Vec<_>, Vec<_>) = batch
             .drain(..)
-            .map(|queued| (queued.change, queued.done))
+            .map(|queued| (queued.change, (queued.done, queued.weight)))
             .unzip();
         metrics::histogram!("bulkhead_commit_batch_changes").record(changes.len() as f64);
         let answers = match patiently(&*apply, &db, &changes).await {
@@ -138,8 +175,9 @@ async fn write<A: Apply>(
             Err(_) if changes.len() > 1 => one_by_one(&*apply, &db, &changes).await,
             Err(error) => vec![Err(error)],
         };
-        for ((change, done), answer) in changes.iter().zip(done).zip(answers) {
+        for ((change, (done, weight)), answer) in changes.iter().zip(done).zip(answers) {
             apply.settled(change, &answer);
+            drop(weight);
             // Nobody waits for an acknowledgement whose run was dropped; the row stands all the same.
             let _ = done.send(answer);
         }

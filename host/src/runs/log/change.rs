@@ -12,7 +12,7 @@ use super::step::{Intention, Step};
 use super::store;
 use super::{Live, Stored};
 use crate::billing::{self, UsageRecord};
-use crate::kit::commit::Apply;
+use crate::kit::commit::{Apply, Weigh};
 use crate::kit::{Code, Result};
 use crate::runs::store::NewRow;
 
@@ -111,6 +111,14 @@ impl Change {
         }
     }
 
+    fn steps(&self) -> &[Step] {
+        match self {
+            Self::Step { step, .. } => std::slice::from_ref(step),
+            Self::End { end, .. } => &end.steps,
+            _ => &[],
+        }
+    }
+
     fn events(&self) -> &[Stored] {
         match self {
             Self::Begin { started, .. } => std::slice::from_ref(started),
@@ -119,6 +127,25 @@ impl Change {
             Self::End { end, .. } => &end.events,
             Self::Running { .. } | Self::Step { .. } | Self::Intend { .. } => &[],
         }
+    }
+}
+
+impl Weigh for Change {
+    fn bytes(&self) -> usize {
+        let events = self.events().iter().map(|event| event.data.len());
+        let steps = self.steps().iter();
+        let steps = steps.map(|step| step.request.len() + step.response.len());
+        let own = match self {
+            Self::Begin { row, .. } => {
+                row.input.len() + row.metadata.as_ref().map_or(0, String::len)
+            }
+            Self::Intend { intention, .. } => intention.request.len(),
+            Self::End { end, .. } => {
+                end.output.len() + end.guest_log.as_ref().map_or(0, String::len)
+            }
+            _ => 0,
+        };
+        events.chain(steps).sum::<usize>() + own
     }
 }
 
