@@ -2,8 +2,9 @@
 
 use clap::{Parser, Subcommand};
 
+use super::operator::{keys, migrate, nodes};
 use super::terminal::{Failure, Format, Output};
-use super::{cancel, deploy, dev, doctor, keys, knowledge, migrate, run, runs, serve, versions};
+use super::{cancel, deploy, dev, doctor, knowledge, run, runs, serve, versions};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -32,6 +33,7 @@ pub(super) enum Command {
     Knowledge(knowledge::Args),
     Keys(keys::Args),
     Migrate(migrate::Args),
+    Nodes(nodes::Args),
     Doctor(doctor::Args),
 }
 
@@ -48,6 +50,7 @@ impl Command {
             Self::Knowledge(args) => knowledge::run(args, out).await,
             Self::Keys(args) => keys::run(args, out).await,
             Self::Migrate(args) => migrate::run(args, out).await,
+            Self::Nodes(args) => nodes::run(args, out).await,
             Self::Doctor(args) => doctor::run(args, out).await,
         }
     }

@@ -17,6 +17,7 @@ mod store;
 pub mod view;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sqlx::PgPool;
 
@@ -57,14 +58,21 @@ struct Inner {
     writer: Writer<log::Change>,
     live: log::Registry,
     announce: nodes::announce::Announce,
+    presence: nodes::presence::Presence,
     admission: start::Admission,
     config: Config,
+    /// No new runs, and none claimed: this host is about to go.
+    draining: AtomicBool,
 }
 
 impl Runs {
     /// This host among the hosts of its database.
     pub fn node(&self) -> NodeId {
         self.inner.node
+    }
+
+    pub(in crate::runs) fn is_draining(&self) -> bool {
+        self.inner.draining.load(Ordering::Relaxed)
     }
 
     /// The runs of this node that have not ended.

@@ -1,10 +1,12 @@
 //! What the room is made from, and its limits.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
 
 use super::nodes::announce::Announce;
+use super::nodes::presence::Presence;
 use super::{Inner, NodeId, Runs, imports, log, start};
 use crate::agents::Agents;
 use crate::kit::Base;
@@ -109,8 +111,10 @@ impl Runs {
                 writer,
                 live,
                 announce,
+                presence: Presence::default(),
                 admission: start::Admission::new(&config),
                 config,
+                draining: AtomicBool::new(false),
             }),
         }
     }

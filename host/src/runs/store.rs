@@ -284,7 +284,7 @@ pub(super) async fn request_cancel(
            returning (old.ended_at is null) as "open!", (old.cancel_requested_at is null) as "unasked!",
              r.cancel_requested_at,
              case when not $7 or old.ended_at is not null or r.node_id = $6 then null
-               when r.node_id is null then pg_notify('bulkhead_released', '')::text
+               when r.node_id = '00000000-0000-0000-0000-000000000000' then pg_notify('bulkhead_released', '')::text
                else pg_notify('bulkhead_cancel', r.org_id || ' ' || r.id)::text end as told"#,
         org.0,
         agent,

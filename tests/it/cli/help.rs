@@ -3,7 +3,7 @@
 use super::program::run;
 
 /// Every command, and every command of a command.
-const COMMANDS: [&[&str]; 24] = [
+const COMMANDS: [&[&str]; 25] = [
     &[],
     &["dev"],
     &["serve"],
@@ -27,6 +27,7 @@ const COMMANDS: [&[&str]; 24] = [
     &["keys", "ls"],
     &["keys", "revoke"],
     &["migrate"],
+    &["nodes"],
     &["doctor"],
 ];
 

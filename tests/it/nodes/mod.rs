@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod cancel;
+mod idle;
+mod presence;
 mod streams;
 
 use bulkhead::config::Config;

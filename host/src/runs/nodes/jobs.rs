@@ -27,7 +27,7 @@ impl Runs {
         vec![
             Job::new("runs.heartbeat", HEARTBEAT, move || {
                 let runs = beat.clone();
-                async move { runs.heartbeat().await }
+                async move { runs.beat().await }
             }),
             Job::new("runs.cancels", CANCEL_POLL, move || {
                 let runs = cancel.clone();
@@ -38,16 +38,6 @@ impl Runs {
                 async move { runs.recover().await }
             }),
         ]
-    }
-
-    /// Makes this node known before it takes its first run.
-    pub async fn join(&self) -> Result<()> {
-        self.heartbeat().await
-    }
-
-    async fn heartbeat(&self) -> Result<()> {
-        let name = format!("{} {}", env!("CARGO_PKG_VERSION"), std::process::id());
-        store::heartbeat(&self.inner.db, self.inner.node, &name).await
     }
 
     async fn observe_cancels(&self) -> Result<()> {

@@ -3,4 +3,5 @@
 
 pub mod announce;
 mod jobs;
+pub mod presence;
 mod store;

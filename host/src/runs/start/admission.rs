@@ -92,6 +92,11 @@ impl Admission {
         }
     }
 
+    /// Places of the host that nobody has.
+    pub fn free(&self) -> usize {
+        self.host.available_permits()
+    }
+
     pub(super) fn admit(&self, org: OrgId) -> Result<Admitted> {
         let org = self.org(org);
         if let Ok(org_place) = Arc::clone(&org.places).try_acquire_owned()

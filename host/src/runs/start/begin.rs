@@ -25,6 +25,7 @@ impl Runs {
         id: Option<Uuid>,
     ) -> Result<Started> {
         let messages = self.check(&new)?;
+        self.may_take_runs().await?;
         let resolved = self
             .inner
             .agents
