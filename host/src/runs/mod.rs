@@ -2,12 +2,11 @@
 //! and the end; the only room that knows every capability a guest is offered. Nothing but PostgreSQL is truth.
 
 pub mod cancel;
-pub mod execute;
-pub mod finish;
 pub mod guest;
 pub mod http;
 pub mod imports;
 pub mod journal;
+pub mod life;
 pub mod log;
 pub mod nodes;
 mod parts;
@@ -20,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sqlx::PgPool;
+use tokio::sync::watch;
 
 use crate::agents::Agents;
 use crate::id;
@@ -63,6 +63,8 @@ struct Inner {
     config: Config,
     /// No new runs, and none claimed: this host is about to go.
     draining: AtomicBool,
+    /// True once a stop was not effective.
+    escalated: watch::Sender<bool>,
 }
 
 impl Runs {
@@ -73,6 +75,13 @@ impl Runs {
 
     pub(in crate::runs) fn is_draining(&self) -> bool {
         self.inner.draining.load(Ordering::Relaxed)
+    }
+
+    /// Resolves when a stop was not effective in time: this host is to drain and go.
+    pub async fn escalated(&self) {
+        let mut escalated = self.inner.escalated.subscribe();
+        // The sender lives in `self`.
+        let _ = escalated.wait_for(|escalated| *escalated).await;
     }
 
     /// The runs of this node that have not ended.

@@ -38,6 +38,11 @@ pub enum Event {
     Status {
         text: String,
     },
+    /// The text events from `from` on, and what was said beside them, are void: their generation was lost with its
+    /// host and is made again.
+    Retract {
+        from: i32,
+    },
     /// The last event.
     Done(Box<Done>),
 }
@@ -74,11 +79,12 @@ impl Event {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Started { .. } => "started",
-            Self::Text { .. } => "text",
+            Self::Text { .. } => TEXT,
             Self::ToolCall { .. } => "tool_call",
             Self::ToolResult { .. } => "tool_result",
             Self::Citation(_) => "citation",
             Self::Status { .. } => "status",
+            Self::Retract { .. } => RETRACT,
             Self::Done(_) => DONE,
         }
     }
@@ -94,6 +100,11 @@ impl Event {
         })
     }
 }
+
+const TEXT: &str = "text";
+
+/// The kind of the event that withdraws others.
+pub const RETRACT: &str = "retract";
 
 /// The kind of the last event of every run.
 pub const DONE: &str = "done";
@@ -111,5 +122,31 @@ pub struct Stored {
 impl Stored {
     pub fn is_last(&self) -> bool {
         &*self.kind == DONE
+    }
+
+    /// The text it adds to the answer.
+    pub fn text(&self) -> Option<String> {
+        #[derive(serde::Deserialize)]
+        struct Text {
+            text: String,
+        }
+        if &*self.kind != TEXT {
+            return None;
+        }
+        let text: Text = serde_json::from_str(&self.data).ok()?;
+        Some(text.text)
+    }
+
+    /// Where it withdraws from.
+    pub fn withdraws(&self) -> Option<i32> {
+        #[derive(serde::Deserialize)]
+        struct Retract {
+            from: i32,
+        }
+        if &*self.kind != RETRACT {
+            return None;
+        }
+        let retract: Retract = serde_json::from_str(&self.data).ok()?;
+        Some(retract.from)
     }
 }

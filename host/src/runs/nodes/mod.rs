@@ -5,3 +5,5 @@ pub mod announce;
 mod jobs;
 pub mod presence;
 mod store;
+
+pub(in crate::runs) use store::Claimed;

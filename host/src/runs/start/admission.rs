@@ -97,6 +97,18 @@ impl Admission {
         self.host.available_permits()
     }
 
+    /// A seat for a run that was accepted before: on another node, or in an earlier life.
+    pub(in crate::runs) fn seat(&self, org: OrgId) -> Queued {
+        let org = self.org(org);
+        org.waiting.fetch_add(1, Ordering::Relaxed);
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        Queued {
+            host: Arc::clone(&self.host),
+            org,
+            waiting: Arc::clone(&self.waiting),
+        }
+    }
+
     pub(super) fn admit(&self, org: OrgId) -> Result<Admitted> {
         let org = self.org(org);
         if let Ok(org_place) = Arc::clone(&org.places).try_acquire_owned()
