@@ -6,6 +6,7 @@ mod cancel;
 mod idle;
 mod presence;
 mod streams;
+mod takeover;
 
 use bulkhead::config::Config;
 use bulkhead_tests::host::eventually;

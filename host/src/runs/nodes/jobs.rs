@@ -52,6 +52,7 @@ impl Runs {
 
     /// Goes on with the runs of nodes that are dead, and with those that were handed over.
     pub async fn recover(&self) -> Result<()> {
+        let _one = self.inner.presence.claiming.lock().await;
         let dead_after = i64::try_from(self.inner.config.dead_after_ms).unwrap_or(i64::MAX);
         while !self.is_draining() {
             let lost = self.lost().await?;
@@ -68,6 +69,7 @@ impl Runs {
 
     /// Goes on with suspended runs whose time has come: they slept long enough, or are to end.
     pub async fn wake(&self) -> Result<()> {
+        let _one = self.inner.presence.claiming.lock().await;
         while !self.is_draining() {
             let now = self.inner.clock.now();
             let claimed = store::claim_due(&self.inner.db, self.inner.node, now, CLAIM_MAX).await?;

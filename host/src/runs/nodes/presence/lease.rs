@@ -103,7 +103,7 @@ impl Runs {
         let now = self.inner.clock.now();
         for live in here {
             if !owned.contains(&live.run) {
-                live.stop(StopCause::Shutdown, now);
+                live.stop(StopCause::Lost, now);
             }
         }
         Ok(())

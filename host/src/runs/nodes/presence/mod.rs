@@ -23,4 +23,6 @@ pub struct Presence {
     address: OnceLock<SocketAddr>,
     /// One heartbeat at a time.
     beating: tokio::sync::Mutex<()>,
+    /// One claim at a time: what is claimed is in the registry before anybody looks for what was lost.
+    pub(super) claiming: tokio::sync::Mutex<()>,
 }
