@@ -5,6 +5,7 @@
 mod cancel;
 mod idle;
 mod presence;
+mod rolling;
 mod streams;
 mod takeover;
 
