@@ -143,7 +143,7 @@ fn every_event_has_its_row() {
 
 #[test]
 fn every_stop_reason_has_its_row() {
-    let source = read(&root().join("host/src/runs/finish.rs"));
+    let source = read(&root().join("host/src/runs/life/finish.rs"));
     let verdicts = between(&source, "impl Verdict {", "\nfn usage(");
     let is_reason = |word: &String| word.chars().all(|c| c.is_ascii_lowercase() || c == '_');
     let mut reasons: BTreeSet<String> = literals(verdicts).filter(is_reason).collect();

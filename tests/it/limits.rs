@@ -5,6 +5,7 @@ mod admission;
 mod calls;
 pub(crate) mod compiling;
 pub(crate) mod components;
+mod given;
 
 use bulkhead_tests::TestHost;
 use bulkhead_tests::provider::{Answer, Provider};

@@ -79,7 +79,7 @@ impl TestHost {
             master_key: MASTER_KEY,
             program: program(),
         };
-        let host = Host::start(config, parts, Pace::Told)
+        let host = Box::pin(Host::start(config, parts, Pace::Told))
             .await
             .unwrap_or_else(|error| panic!("the host does not start: {error:?}"));
         Self {
@@ -178,7 +178,7 @@ impl TestHost {
         let db = db::connect(self.shared.database.url(), 1)
             .await
             .expect("the database is still there");
-        host.stop()
+        Box::pin(host.stop())
             .await
             .unwrap_or_else(|error| panic!("the host stops badly: {error:?}"));
         assert!(live.is_empty(), "runs were left alive");
@@ -216,6 +216,8 @@ pub fn config() -> Config {
         runs: runs::Config {
             concurrent: 64,
             concurrent_per_org: 48,
+            // Other compilers and tests share the cores.
+            stop_effective_ms: 60_000,
             // Guests that sleep stay in memory, but in tests of leaving it.
             suspend_after_ms: 24 * 3_600_000 + 1,
             ..runs::Config::default()

@@ -16,7 +16,7 @@ mod store;
 pub mod view;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use sqlx::PgPool;
 use tokio::sync::watch;
@@ -26,6 +26,7 @@ use crate::id;
 use crate::kit::commit::Writer;
 use crate::kit::http::Cursors;
 use crate::kit::{Clock, Ids, Tasks};
+use crate::limits::Limits;
 use crate::sandbox::{Sandbox, Scheduler};
 
 pub use parts::{Config, Parts};
@@ -50,6 +51,7 @@ struct Inner {
     ids: Ids,
     cursors: Cursors,
     tasks: Tasks,
+    limits: Limits,
     agents: Agents,
     capabilities: imports::Capabilities,
     sandbox: Sandbox,
@@ -71,17 +73,6 @@ impl Runs {
     /// This host among the hosts of its database.
     pub fn node(&self) -> NodeId {
         self.inner.node
-    }
-
-    pub(in crate::runs) fn is_draining(&self) -> bool {
-        self.inner.draining.load(Ordering::Relaxed)
-    }
-
-    /// Resolves when a stop was not effective in time: this host is to drain and go.
-    pub async fn escalated(&self) {
-        let mut escalated = self.inner.escalated.subscribe();
-        // The sender lives in `self`.
-        let _ = escalated.wait_for(|escalated| *escalated).await;
     }
 
     /// The runs of this node that have not ended.

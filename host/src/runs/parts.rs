@@ -14,6 +14,7 @@ use crate::agents::Agents;
 use crate::kit::Base;
 use crate::kit::commit::Writer;
 use crate::knowledge::Knowledge;
+use crate::limits::Limits;
 use crate::models::Models;
 use crate::sandbox::{Sandbox, Scheduler};
 
@@ -75,6 +76,7 @@ impl Default for Config {
 /// What the room is made from.
 pub struct Parts {
     pub base: Base,
+    pub limits: Limits,
     pub agents: Agents,
     pub models: Models,
     pub knowledge: Knowledge,
@@ -111,6 +113,7 @@ impl Runs {
                 ids,
                 cursors,
                 tasks,
+                limits: parts.limits,
                 agents: parts.agents,
                 capabilities: imports::Capabilities {
                     models: parts.models,

@@ -11,6 +11,7 @@ use crate::billing::UsageRecord;
 use crate::identity::KeyId;
 use crate::kit::http::Cursor;
 use crate::kit::{Error, OrgId, Result};
+use crate::limits;
 
 /// A run to insert.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct NewRow {
     pub seed: [u8; 32],
     pub deadline_at: OffsetDateTime,
     pub fuel_max: i64,
+    /// The set of limits it was started with; none where it is older than those.
+    pub limits: Option<limits::Digest>,
     pub node: NodeId,
     pub created_by: KeyId,
     pub created_at: OffsetDateTime,

@@ -25,6 +25,8 @@ pub struct Limits {
     /// What may cross in one host call, and over the whole run.
     pub crossing_bytes_per_call: u64,
     pub crossing_bytes_per_run: u64,
+    /// What the host gives in one answer: a model's chunk, the hits of a search.
+    pub answer_bytes: usize,
     /// Resources open at one time.
     pub handles: usize,
     /// Text and other output over the whole run.
@@ -46,6 +48,7 @@ impl Default for Limits {
             host_calls: 10_000,
             crossing_bytes_per_call: 2 << 20,
             crossing_bytes_per_run: 64 << 20,
+            answer_bytes: 1 << 20,
             handles: 4_096,
             output_bytes: 4 << 20,
             log_bytes_per_stream: 64 << 10,
