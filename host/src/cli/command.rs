@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use super::operator::{keys, migrate, nodes};
 use super::terminal::{Failure, Format, Output};
-use super::{cancel, deploy, dev, doctor, knowledge, run, runs, serve, versions};
+use super::{cancel, deploy, dev, doctor, knowledge, limits, run, runs, serve, versions};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -31,6 +31,7 @@ pub(super) enum Command {
     Runs(runs::Args),
     Versions(versions::Args),
     Knowledge(knowledge::Args),
+    Limits(limits::Args),
     Keys(keys::Args),
     Migrate(migrate::Args),
     Nodes(nodes::Args),
@@ -48,6 +49,7 @@ impl Command {
             Self::Runs(args) => runs::run(args, out).await,
             Self::Versions(args) => versions::run(args, out).await,
             Self::Knowledge(args) => knowledge::run(args, out).await,
+            Self::Limits(args) => limits::run(args, out).await,
             Self::Keys(args) => keys::run(args, out).await,
             Self::Migrate(args) => migrate::run(args, out).await,
             Self::Nodes(args) => nodes::run(args, out).await,

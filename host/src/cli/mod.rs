@@ -9,6 +9,7 @@ mod deploy;
 mod dev;
 mod doctor;
 mod knowledge;
+mod limits;
 mod operator;
 mod run;
 mod runs;

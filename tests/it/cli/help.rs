@@ -3,7 +3,7 @@
 use super::program::run;
 
 /// Every command, and every command of a command.
-const COMMANDS: [&[&str]; 25] = [
+const COMMANDS: [&[&str]; 28] = [
     &[],
     &["dev"],
     &["serve"],
@@ -22,6 +22,9 @@ const COMMANDS: [&[&str]; 25] = [
     &["knowledge", "search"],
     &["knowledge", "ls"],
     &["knowledge", "rm"],
+    &["limits"],
+    &["limits", "show"],
+    &["limits", "set"],
     &["keys"],
     &["keys", "create"],
     &["keys", "ls"],
