@@ -1,5 +1,5 @@
-//! Runs: one turn of one agent version, from the request to the terminal event. Owns admission, the journal, the log
-//! and the end; the only room that knows every capability a guest is offered. Nothing but PostgreSQL is truth.
+//! Runs: one turn of one agent version, from the request to the terminal event. Owns admission, journal, log, lives and
+//! end; the only room that knows every capability a guest is offered. Nothing but PostgreSQL is truth.
 
 pub mod cancel;
 pub mod guest;
@@ -16,7 +16,6 @@ mod store;
 pub mod view;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use sqlx::PgPool;
 use tokio::sync::watch;
@@ -63,9 +62,7 @@ struct Inner {
     presence: nodes::presence::Presence,
     admission: start::Admission,
     config: Config,
-    /// No new runs, and none claimed: this host is about to go.
-    draining: AtomicBool,
-    /// True once a stop was not effective.
+    /// No new runs, and none claimed.
     escalated: watch::Sender<bool>,
 }
 

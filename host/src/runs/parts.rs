@@ -1,7 +1,6 @@
 //! What the room is made from, and its limits.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -130,7 +129,6 @@ impl Runs {
                 presence: Presence::default(),
                 admission: start::Admission::new(&config),
                 config,
-                draining: AtomicBool::new(false),
                 escalated: watch::Sender::new(false),
             }),
         }

@@ -3,7 +3,7 @@
 use super::{none, read, sources};
 
 /// Numbers that are given out and not here yet: each comes with the branch it was given to.
-const GIVEN_OUT: [&str; 2] = ["0007", "0008"];
+const GIVEN_OUT: [&str; 0] = [];
 
 #[test]
 fn migrations_are_numbered_and_explain_themselves() {

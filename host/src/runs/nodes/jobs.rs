@@ -91,7 +91,7 @@ impl Runs {
     }
 
     pub(in crate::runs) fn is_draining(&self) -> bool {
-        self.inner.draining.load(Ordering::Relaxed)
+        self.inner.presence.draining.load(Ordering::Relaxed)
     }
 
     /// Resolves when a stop was not effective in time: this host is to drain and go.
@@ -104,7 +104,7 @@ impl Runs {
     /// Lets runs end for half of the grace, hands over what is left, and says goodbye: nothing of this node is alive
     /// afterwards, and no run has ended because of it.
     pub async fn leave(&self, grace: Duration) -> Result<()> {
-        self.inner.draining.store(true, Ordering::Relaxed);
+        self.inner.presence.draining.store(true, Ordering::Relaxed);
         let now = tokio::time::Instant::now();
         self.gone_by(now + grace / 2).await;
         let asked_at = self.inner.clock.now();

@@ -7,6 +7,7 @@ mod store;
 mod view;
 
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, OnceLock};
 
 use time::OffsetDateTime;
@@ -21,6 +22,8 @@ pub struct Presence {
     beaten: Mutex<Option<(Instant, OffsetDateTime)>>,
     /// Where it serves.
     address: OnceLock<SocketAddr>,
+    /// No new runs, and none claimed: this host is about to go.
+    pub(super) draining: AtomicBool,
     /// One heartbeat at a time.
     beating: tokio::sync::Mutex<()>,
     /// One claim at a time: what is claimed is in the registry before anybody looks for what was lost.
