@@ -121,7 +121,7 @@ async fn proposals_that_are_off_are_refused() {
         ("(type (array i8))", "without the gc feature"),
         ("(rec (type (func)) (type (func)))", "requires `gc`"),
         ("(func (param i31ref))", "not valid"),
-        ("(type $t (func)) (type $c (cont $t))", "stack switching"),
+        ("(type $t (func)) (type $c (cont $t))", "not valid"),
         ("(table i64 1 funcref)", "memory64"),
         ("(memory i64 1 2 shared)", "not valid"),
         (

@@ -11,7 +11,6 @@ use bulkhead_tests::{Client, TestHost};
 use reqwest::Method;
 
 use super::processes;
-use crate::guests;
 use crate::limits::compiling::bomb;
 
 /// The plain guest with more in its core module.
@@ -247,5 +246,5 @@ async fn bombs_are_answered_and_hurt_nobody() {
         );
         assert!(processes("\"cpu_s\":59").is_empty(), "{name} left a child");
     }
-    host.deploy("acme", "echo", &guests::ECHO).await;
+    client.deploy("raw", &Raw::default().bytes()).await;
 }
