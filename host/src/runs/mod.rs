@@ -1,13 +1,12 @@
-//! Runs: one turn of one agent version, from the request to the terminal event. Owns admission, the journal, the log
-//! and the end; the only room that knows every capability a guest is offered. Nothing but PostgreSQL is truth.
+//! Runs: one turn of one agent version, from the request to the terminal event. Owns admission, journal, log, lives and
+//! end; the only room that knows every capability a guest is offered. Nothing but PostgreSQL is truth.
 
 pub mod cancel;
-pub mod execute;
-pub mod finish;
 pub mod guest;
 pub mod http;
 pub mod imports;
 pub mod journal;
+pub mod life;
 pub mod log;
 pub mod nodes;
 mod parts;
@@ -19,6 +18,7 @@ pub mod view;
 use std::sync::Arc;
 
 use sqlx::PgPool;
+use tokio::sync::watch;
 
 use crate::agents::Agents;
 use crate::id;
@@ -59,8 +59,11 @@ struct Inner {
     writer: Writer<log::Change>,
     live: log::Registry,
     announce: nodes::announce::Announce,
+    presence: nodes::presence::Presence,
     admission: start::Admission,
     config: Config,
+    /// No new runs, and none claimed.
+    escalated: watch::Sender<bool>,
 }
 
 impl Runs {

@@ -18,7 +18,7 @@ const OURS: [&str; 7] = [
     "bulkhead:agent/tools",
     "bulkhead:agent/types",
 ];
-const CONTRACT: &str = "0.1.0";
+pub const CONTRACT: &str = "0.1.0";
 /// What tools make nests a handful deep; each level costs the validator what is around it.
 const NESTING_MAX: usize = 100;
 const EXPORTS: [&str; 2] = ["describe", "run"];
