@@ -18,7 +18,8 @@ impl Agents {
         }
         let bytes = store::get_component(&self.db, &digest).await?;
         let child = self.children.place_after_all(HOST).await.map_err(full)?;
-        self.compile(child, digest, &bytes).await
+        // Rare, and large: it is no part of every future that may need it.
+        Box::pin(self.compile(child, digest, &bytes)).await
     }
 
     pub(super) async fn load_artifact(&self, digest: Digest) -> Result<Option<Component>> {

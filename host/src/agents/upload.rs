@@ -79,7 +79,7 @@ impl Agents {
                 self.inspect(tenant, &bytes).await?;
                 let child = self.children.place(tenant).await.map_err(full)?;
                 began = Instant::now();
-                self.compile(child, digest, &bytes).await?
+                Box::pin(self.compile(child, digest, &bytes)).await?
             }
         };
         let compile_ms = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
