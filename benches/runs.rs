@@ -28,7 +28,7 @@ fn main() {
         throughput().await;
         parked().await;
         suspended().await;
-        streams().await;
+        Box::pin(streams()).await;
     });
 }
 
