@@ -329,7 +329,8 @@ fn limit_rows() -> BTreeMap<String, String> {
             }
         }
         // A switch has no row but a sentence that begins with it.
-        for line in section.lines().filter(|line| line.starts_with('`')) {
+        let switches = section.lines().filter(|line| line.starts_with('`'));
+        for line in switches.filter(|line| !line.starts_with(FENCE)) {
             if let Some(key) = quoted(line).next() {
                 rows.insert(whole(prefix, key), line.to_owned());
             }
