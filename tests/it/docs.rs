@@ -143,8 +143,8 @@ fn every_event_has_its_row() {
 
 #[test]
 fn every_stop_reason_has_its_row() {
-    let source = read(&root().join("host/src/runs/finish.rs"));
-    let verdicts = between(&source, "impl Verdict {", "\nfn usage(");
+    let source = read(&root().join("host/src/runs/life/finish.rs"));
+    let verdicts = between(&source, "impl Verdict {", "\n/// What the run used.");
     let is_reason = |word: &String| word.chars().all(|c| c.is_ascii_lowercase() || c == '_');
     let mut reasons: BTreeSet<String> = literals(verdicts).filter(is_reason).collect();
     // States, where they are no reason as well.

@@ -19,7 +19,7 @@ mod models;
 mod nodes;
 mod operations;
 mod postgres;
-mod recovery;
+mod resume;
 mod runs;
 mod scheduler;
 mod secrets;

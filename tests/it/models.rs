@@ -20,6 +20,7 @@ use bulkhead::models::{
     Chunk, Config, Finish, GenerateError, Kind, Models, PutConnection, Request,
 };
 use bulkhead_tests::database::{self, Database};
+use bulkhead_tests::intent;
 use bulkhead_tests::provider::Provider;
 use time::macros::datetime;
 
@@ -100,9 +101,10 @@ impl Room {
     /// A whole generation, to its end or its error.
     async fn generate(&self, alias: &str, request: Request) -> Outcome {
         let mut outcome = Outcome::default();
+        let intent = intent::to_generate(&self.pool).await;
         let started = self
             .models
-            .generate(self.org(), alias, request, &outcome.meter)
+            .generate(self.org(), alias, request, (&outcome.meter, &intent))
             .await;
         let (resolved, mut stream) = match started {
             Ok(started) => started,

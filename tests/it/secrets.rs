@@ -106,7 +106,8 @@ async fn no_secret_is_in_any_sink() {
         2,
         "the provider was given the key, and only it"
     );
-    let master = String::from_utf8(vec![7; 32]).expect("bytes below 128");
+    let master =
+        String::from_utf8(bulkhead_tests::host::MASTER_KEY.to_vec()).expect("bytes below 128");
     // A key is `bh_`, 32 digits, `_` and its secret.
     let secrets = [MODEL_KEY, &client.key, &client.key[36..], &master];
     for (name, secret) in ["model key", "API key", "API key's secret", "master key"]

@@ -19,6 +19,9 @@ use crate::database::{self, Database};
 use crate::folder::Folder;
 use crate::logs;
 
+/// What seals the secrets of every test host.
+pub const MASTER_KEY: [u8; 32] = *b"the master key of the test hosts";
+
 /// A host under test. Call `stop` at the end, or let it be dropped: both check what was left.
 pub struct TestHost {
     host: Option<Host>,
@@ -73,7 +76,7 @@ impl TestHost {
             db: pool,
             clock: shared.clock.clone(),
             random: Random::system(),
-            master_key: [7; 32],
+            master_key: MASTER_KEY,
             program: program(),
         };
         let host = Host::start(config, parts, Pace::Told)
@@ -213,6 +216,10 @@ pub fn config() -> Config {
         runs: runs::Config {
             concurrent: 64,
             concurrent_per_org: 48,
+            // Other compilers and tests share the cores.
+            stop_effective_ms: 60_000,
+            // Guests that sleep stay in memory, but in tests of leaving it.
+            suspend_after_ms: 24 * 3_600_000 + 1,
             ..runs::Config::default()
         },
         models: models::Config::for_test(),

@@ -5,6 +5,7 @@ pub mod database;
 pub mod folder;
 pub mod guests;
 pub mod host;
+pub mod intent;
 pub mod keeper;
 pub mod logs;
 pub mod provider;

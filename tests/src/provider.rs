@@ -89,6 +89,13 @@ impl Provider {
             .push((text.to_owned(), answer));
     }
 
+    /// Forgets the answers to come.
+    pub fn forget(&self) {
+        let mut state = self.shared.state();
+        state.script.clear();
+        state.by_question.clear();
+    }
+
     pub fn requests(&self) -> Vec<Received> {
         self.shared.state().requests.clone()
     }

@@ -90,6 +90,8 @@ impl Agents {
                 "Every slot of the engine is taken; upload again.",
             )),
             Some(Err(Fault::Host(error))) => Err(Error::internal(error)),
+            // It has no clock to sleep by.
+            Some(Err(Fault::Away(away))) => Err(Error::internal(away)),
             None => Err(Error::internal("describing a component panicked")),
         }
     }

@@ -93,7 +93,13 @@ pub(super) async fn run(args: Args, out: Output) -> Result<(), Failure> {
     } else {
         out.line(format!("ready at {url}, metrics at {metrics_url}"));
     }
-    stop.asked().await;
+    let runs = host.app.runs.clone();
+    tokio::select! {
+        () = stop.asked() => {}
+        // A stop that was not effective is this host's own fault: others go on with its runs.
+        () = runs.escalated() => {}
+    }
+    drop(runs);
     let stopped = tokio::select! {
         stopped = host.stop() => stopped.map_err(Failure::from),
         () = stop.asked() => Err(Failure::interrupted()),

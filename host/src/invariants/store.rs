@@ -39,7 +39,8 @@ pub(super) async fn abandoned(db: impl PgExecutor<'_>, limit: i64) -> Result<Vec
         r#"select format('run_%s is %s on a node last heard of %s', replace(r.id::text, '-', ''), r.state,
              coalesce(n.heartbeat_at::text, 'never')) as "what!"
            from runs r left join nodes n on n.id = r.node_id
-           where r.ended_at is null and coalesce(n.heartbeat_at < now() - interval '30 seconds', true) limit $1"#,
+           where r.ended_at is null
+             and coalesce(n.heartbeat_at, r.wake_at, '-infinity') < now() - interval '30 seconds' limit $1"#,
         limit
     );
     Ok(found.fetch_all(db).await?)

@@ -43,11 +43,17 @@ const WEIGHT_MAX: usize = 1_000;
 /// The acknowledgement of a change: resolves when it is durable, or says why it never will be.
 pub struct Durable(oneshot::Receiver<Result<()>>);
 
+/// That a change, and everything queued under its key before it, is durable. Only an acknowledged commit gives one:
+/// what must not begin before its past is safe asks for it.
+#[derive(Debug)]
+pub struct Committed(());
+
 impl Durable {
-    pub async fn wait(self) -> Result<()> {
+    pub async fn wait(self) -> Result<Committed> {
         self.0
             .await
             .unwrap_or_else(|_| Err(Error::unavailable("The host is stopping.")))
+            .map(Committed)
     }
 }
 

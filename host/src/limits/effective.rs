@@ -127,10 +127,15 @@ impl Limits {
             .map_err(|error: Arc<Error>| error.code.because(error.detail.clone()).caused_by(error))
     }
 
+    /// What this host gives where nobody said otherwise.
+    pub fn hosts(&self) -> Arc<Effective> {
+        Arc::clone(&self.inner.host)
+    }
+
     /// The set a run was started with; what this host gives where it has none.
     pub async fn of(&self, digest: Option<Digest>) -> Result<Arc<Effective>> {
         let Some(digest) = digest else {
-            return Ok(Arc::clone(&self.inner.host));
+            return Ok(self.hosts());
         };
         if let Some(known) = self.inner.interned.get(&digest).await {
             return Ok(known);

@@ -9,6 +9,7 @@ use super::resolve::Target;
 use super::{Chunk, Finish, GenerateError, Models, Request, Resolved, offline};
 use crate::billing::{Generation, Meter, Tokens, meter};
 use crate::kit::OrgId;
+use crate::sandbox::Intent;
 
 /// Pieces that wait for their reader before the provider's stream is no longer read.
 const CHUNKS_QUEUED: usize = 4;
@@ -40,13 +41,14 @@ impl Stream {
 }
 
 impl Models {
-    /// Starts a generation: answers once the alias is resolved; what the provider says comes from the stream.
+    /// Starts a generation: answers once the alias is resolved; what the provider says comes from the stream. It costs
+    /// money, so the run's intent to do it is durable before.
     pub async fn generate(
         &self,
         org: OrgId,
         alias: &str,
         request: Request,
-        meter: &Meter,
+        (meter, _intent): (&Meter, &Intent),
     ) -> Result<(Resolved, Stream), GenerateError> {
         request.check()?;
         let (tell, told) = oneshot::channel();

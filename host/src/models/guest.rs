@@ -6,13 +6,15 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use time::OffsetDateTime;
 use wasmtime::component::{HasData, Resource};
 
 use super::{GenerateError, Models, Request, Resolved, Stream, convert};
 use crate::billing::{Meter, Tokens, meter};
-use crate::kit::{Error, OrgId};
+use crate::kit::OrgId;
 use crate::sandbox::bindings::bulkhead::agent::model as wit;
-use crate::sandbox::{Begun, Host, Journal, Ticket};
+use crate::sandbox::journal::unreadable;
+use crate::sandbox::{Host, Intended, Intent, Journal, Repeat, Ticket};
 
 const KIND: &str = "model.generate";
 /// The contract's bounds. Not configuration: what is refused here is never recorded, so it must not change between
@@ -70,13 +72,41 @@ enum Generation {
         recorded: Recorded,
         /// The end or the error was given: what follows is `none`.
         ended: bool,
+        ended_at: OffsetDateTime,
     },
     Live {
         stream: Stream,
-        /// `None` once it is recorded.
-        ticket: Option<Ticket>,
-        taken: Recorded,
+        taking: Taking,
     },
+}
+
+/// A generation under way. What was taken of it when its guest is gone is what the journal keeps of it.
+#[derive(Debug)]
+struct Taking {
+    /// `None` once it is recorded.
+    ticket: Option<Ticket>,
+    taken: Recorded,
+}
+
+impl Drop for Taking {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            ticket.leave(json!({ "ok": self.taken }), true);
+        }
+    }
+}
+
+impl Taking {
+    /// Records it, once.
+    async fn record(&mut self, journal: &mut dyn Journal) -> wasmtime::Result<()> {
+        let Some(ticket) = self.ticket.take() else {
+            return Ok(());
+        };
+        let response = json!({ "ok": self.taken });
+        journal
+            .end(ticket, response, self.taken.error.is_none())
+            .await
+    }
 }
 
 impl wit::Host for View<'_> {
@@ -101,17 +131,26 @@ impl wit::Host for View<'_> {
             return Ok(Err(told(error)?));
         }
         let _at = self.host.at("model");
-        let generation = match self.journal.begin(KIND, asked).await? {
-            Begun::Recorded(response) => {
-                match serde_json::from_value(response).map_err(broken_record)? {
-                    Answer::Ok(recorded) => self.replayed(recorded),
-                    Answer::Err(error) => return Ok(Err(error)),
+        let repeat = Repeat::Costs {
+            input_tokens: meter::estimate(request.chars()),
+        };
+        let generation = match self.journal.intend(KIND, asked, repeat).await? {
+            Intended::Recorded(answered) => {
+                match serde_json::from_value(answered.response).map_err(unreadable)? {
+                    Answer::Ok(recorded) => self.replayed(recorded, answered.ended_at),
+                    Answer::Err(error) => {
+                        self.journal.arrive(answered.ended_at);
+                        return Ok(Err(error));
+                    }
                 }
             }
-            Begun::Live(ticket) => match self.started(ticket, &alias, request).await? {
+            Intended::Granted(intent) => match self.started(intent, &alias, request).await? {
                 Ok(generation) => generation,
                 Err(error) => return Ok(Err(error)),
             },
+            Intended::Indeterminate(_) => {
+                return Err(unreadable("a generation is never indeterminate"));
+            }
         };
         let generation = self.host.table.push(generation)?;
         Ok(Ok(Resource::new_own(generation.rep())))
@@ -126,20 +165,24 @@ impl wit::HostGeneration for View<'_> {
         let _at = self.host.at("model");
         let mine = Resource::<Generation>::new_borrow(generation.rep());
         let piece = match self.host.table.get_mut(&mine)? {
-            Generation::Replayed { recorded, ended } => recorded.give_out(ended)?,
-            Generation::Live {
-                stream,
-                ticket,
-                taken,
+            Generation::Replayed {
+                recorded,
+                ended,
+                ended_at,
             } => {
+                let piece = recorded.give_out(ended)?;
+                if *ended {
+                    self.journal.arrive(*ended_at);
+                }
+                piece
+            }
+            Generation::Live { stream, taking } => {
                 let piece = match stream.next().await {
                     Ok(chunk) => Ok(chunk.map(wit::Chunk::from)),
                     Err(error) => Err(told(error)?),
                 };
-                if taken.take_in(&piece)
-                    && let Some(ticket) = ticket.take()
-                {
-                    taken.record(self.journal, ticket).await?;
+                if taking.taken.take_in(&piece) {
+                    taking.record(self.journal).await?;
                 }
                 piece
             }
@@ -156,16 +199,12 @@ impl wit::HostGeneration for View<'_> {
     /// taken is the record.
     async fn drop(&mut self, generation: Resource<wit::Generation>) -> wasmtime::Result<()> {
         let mine = Resource::<Generation>::new_own(generation.rep());
-        if let Generation::Live {
-            stream,
-            ticket,
-            taken,
-        } = self.host.table.delete(mine)?
-        {
-            drop(stream);
-            if let Some(ticket) = ticket {
-                taken.record(self.journal, ticket).await?;
+        match self.host.table.delete(mine)? {
+            Generation::Live { stream, mut taking } => {
+                drop(stream);
+                taking.record(self.journal).await?;
             }
+            Generation::Replayed { ended_at, .. } => self.journal.arrive(ended_at),
         }
         Ok(())
     }
@@ -174,7 +213,7 @@ impl wit::HostGeneration for View<'_> {
 impl View<'_> {
     async fn started(
         &mut self,
-        ticket: Ticket,
+        intent: Intent,
         alias: &str,
         request: Request,
     ) -> wasmtime::Result<Result<Generation, wit::Error>> {
@@ -182,18 +221,25 @@ impl View<'_> {
             models, org, meter, ..
         } = &*self.context;
         let input_estimate = meter::estimate(request.chars());
-        match models.generate(*org, alias, request, meter).await {
-            Ok((Resolved { connection, model }, stream)) => Ok(Ok(Generation::Live {
-                stream,
-                ticket: Some(ticket),
-                taken: Recorded {
+        let started = models
+            .generate(*org, alias, request, (meter, &intent))
+            .await;
+        let ticket = intent.into_ticket();
+        match started {
+            Ok((Resolved { connection, model }, stream)) => {
+                let taken = Recorded {
                     connection,
                     model,
                     chunks: VecDeque::new(),
                     input_estimate,
                     error: None,
-                },
-            })),
+                };
+                let ticket = Some(ticket);
+                Ok(Ok(Generation::Live {
+                    stream,
+                    taking: Taking { ticket, taken },
+                }))
+            }
             Err(error) => {
                 let error = told(error)?;
                 let response = serde_json::to_value(Answer::Err(error.clone()))?;
@@ -204,12 +250,13 @@ impl View<'_> {
     }
 
     /// Meters what an earlier life of the run received, once more: the run has one meter in each life.
-    fn replayed(&mut self, recorded: Recorded) -> Generation {
+    fn replayed(&mut self, recorded: Recorded, ended_at: OffsetDateTime) -> Generation {
         let meter = &self.context.meter;
         meter.settle(meter.begin(0), recorded.tokens());
         Generation::Replayed {
             recorded,
             ended: false,
+            ended_at,
         }
     }
 }
@@ -267,18 +314,13 @@ impl Recorded {
             }
             (None, Some(error)) => Err(error),
             (None, None) => {
-                return Err(broken_record(
+                return Err(unreadable(
                     "diverged: the guest takes more of a generation than its earlier life took",
                 ));
             }
         };
         *ended = matches!(piece, Err(_) | Ok(Some(wit::Chunk::Finish(_))));
         Ok(piece)
-    }
-
-    async fn record(&self, journal: &mut dyn Journal, ticket: Ticket) -> wasmtime::Result<()> {
-        let response = json!({ "ok": self });
-        journal.end(ticket, response, self.error.is_none()).await
     }
 }
 
@@ -294,9 +336,4 @@ pub fn recorded_tokens(response: &str) -> Tokens {
         Ok(Answer::Ok(recorded)) => recorded.tokens(),
         _ => Tokens::default(),
     }
-}
-
-/// A record that does not fit its run is the host's fault, not the guest's.
-fn broken_record(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> wasmtime::Error {
-    wasmtime::Error::new(Error::internal(why))
 }

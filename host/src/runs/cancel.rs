@@ -32,6 +32,10 @@ impl Runs {
         if asked.open {
             if let Some(live) = self.inner.live.get(run) {
                 live.stop(StopCause::Cancelled, asked.requested_at);
+            } else if asked.nobodys {
+                // It ends here.
+                self.wake().await?;
+                self.recover().await?;
             }
             // A run that takes longer is answered for as it stands; its receipt follows.
             let wait = Duration::from_millis(self.inner.config.cancel_wait_ms);

@@ -12,7 +12,7 @@ use crate::kit::{Tasks, clock as time};
 use crate::knowledge;
 use crate::knowledge::guest::CiteError;
 use crate::sandbox::bindings::bulkhead::agent::{clock, log, output, tools, types};
-use crate::sandbox::{Host, Journal, journal};
+use crate::sandbox::{Away, Host, Intended, Journal, Repeat, journal};
 
 const STATUS_MAX: usize = 256;
 const LINE_MAX: usize = 8 << 10;
@@ -26,14 +26,16 @@ pub struct Context {
     tasks: Tasks,
     /// Tool calls that were started, by number; true where one is still open.
     calls: Vec<bool>,
+    suspend_after: Duration,
 }
 
 impl Context {
-    pub fn new(record: Arc<Record>, tasks: Tasks) -> Self {
+    pub fn new(record: Arc<Record>, tasks: Tasks, suspend_after: Duration) -> Self {
         Self {
             record,
             tasks,
             calls: Vec::new(),
+            suspend_after,
         }
     }
 }
@@ -173,19 +175,71 @@ impl clock::Host for View<'_> {
     async fn sleep(&mut self, milliseconds: u64) -> wasmtime::Result<u64> {
         let wait = Duration::from_millis(milliseconds).min(SLEEP_MAX);
         let _at = self.host.at("sleep");
-        let record = Arc::clone(&self.context.record);
-        let tasks = self.context.tasks.clone();
-        // The timer runs on the control runtime; a guest thread only waits for its word.
+        let request = serde_json::json!({ "milliseconds": milliseconds });
+        // With a generation under way it stays: its connection lives here.
+        if wait >= self.context.suspend_after && self.journal.pending() == 0 {
+            return self.sleep_away(request, wait).await;
+        }
+        let (tasks, record) = (self.context.tasks.clone(), Arc::clone(&self.context.record));
         let timer = async move {
-            let slept = tasks.spawn(async move { tokio::time::sleep(wait).await });
-            let slept = AbortOnDrop(slept);
-            slept.join().await;
+            timer(&tasks, wait).await;
             Ok::<u64, String>(time::epoch_ms(record.now()))
         };
-        let request = serde_json::json!({ "milliseconds": milliseconds });
-        let answer = journal::answer(self.journal, "clock.sleep", &request, timer).await?;
+        let answer = journal::answer(self.journal, SLEEP, &request, timer).await?;
         answer.map_err(wasmtime::Error::msg)
     }
+}
+
+const SLEEP: &str = "clock.sleep";
+
+impl View<'_> {
+    /// A long sleep: its beginning is written, then the guest leaves memory. The life that finds it over goes on.
+    async fn sleep_away(
+        &mut self,
+        request: serde_json::Value,
+        wait: Duration,
+    ) -> wasmtime::Result<u64> {
+        let ticket = match self
+            .journal
+            .intend(SLEEP, request, Repeat::Continues)
+            .await?
+        {
+            Intended::Recorded(answered) => {
+                let woke: Woke =
+                    serde_json::from_value(answered.response).map_err(journal::unreadable)?;
+                self.journal.arrive(answered.ended_at);
+                return Ok(woke.ok);
+            }
+            Intended::Granted(intent) => intent.into_ticket(),
+            Intended::Indeterminate(ticket) => ticket,
+        };
+        let until = ticket.started_at + wait;
+        let left: Duration = (until - self.context.record.now())
+            .try_into()
+            .unwrap_or(Duration::ZERO);
+        if left >= self.context.suspend_after {
+            return Err(Away { until }.into());
+        }
+        timer(&self.context.tasks, left).await;
+        let woke = Woke {
+            ok: time::epoch_ms(self.context.record.now()),
+        };
+        let response = serde_json::to_value(&woke)?;
+        self.journal.end(ticket, response, true).await?;
+        Ok(woke.ok)
+    }
+}
+
+/// How a sleep is recorded.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Woke {
+    ok: u64,
+}
+
+/// The timer runs on the control runtime; a guest thread only waits for its word.
+async fn timer(tasks: &Tasks, wait: Duration) {
+    let slept = tasks.spawn(async move { tokio::time::sleep(wait).await });
+    AbortOnDrop(slept).join().await;
 }
 
 impl log::Host for View<'_> {

@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -98,13 +99,13 @@ async fn create(
         // The first request made this run: show it again.
         Some(run) if stream => {
             let events = runs.stream(&caller, &path.agent, run, 0).await?;
-            return Ok(streamed(&caller, &path.agent, run, events));
+            return Ok(runs.streamed(&caller, &path.agent, run, events));
         }
         Some(run) => run,
         None => {
             let Started { run, events, .. } = runs.start(&caller, &path.agent, new, id).await?;
             if stream {
-                return Ok(streamed(&caller, &path.agent, run, events));
+                return Ok(runs.streamed(&caller, &path.agent, run, events));
             }
             run
         }
@@ -215,6 +216,20 @@ impl Runs {
         Ok((status, location, Json(view)).into_response())
     }
 
+    fn streamed(&self, caller: &Caller, agent: &str, run: RunId, stream: Stream) -> Response {
+        let mut response = event_stream(stream, self.shutdown());
+        if let Ok(value) = HeaderValue::try_from(location(caller, agent, run)) {
+            response.headers_mut().insert(header::LOCATION, value);
+        }
+        // A stream is not stored under an idempotency key: its repeat is streamed again.
+        response.extensions_mut().insert(Replay);
+        response
+    }
+
+    pub(super) fn shutdown(&self) -> CancellationToken {
+        self.inner.tasks.shutdown().clone()
+    }
+
     pub(super) async fn exists(&self, caller: &Caller, agent: &str, run: RunId) -> Result<bool> {
         store::exists(&self.inner.db, (caller.org, agent, run)).await
     }
@@ -281,14 +296,4 @@ impl Runs {
 
 fn location(caller: &Caller, agent: &str, run: RunId) -> String {
     format!("/v1/orgs/{}/agents/{agent}/runs/{run}", caller.slug)
-}
-
-fn streamed(caller: &Caller, agent: &str, run: RunId, stream: Stream) -> Response {
-    let mut response = event_stream(stream);
-    if let Ok(value) = HeaderValue::try_from(location(caller, agent, run)) {
-        response.headers_mut().insert(header::LOCATION, value);
-    }
-    // A stream is not stored under an idempotency key: its repeat is streamed again.
-    response.extensions_mut().insert(Replay);
-    response
 }

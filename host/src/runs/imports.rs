@@ -1,15 +1,15 @@
 //! What a guest of a run is offered, one line for each interface. Only what is linked here exists for a guest; a
 //! component that imports less is given less.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use moka::future::Cache;
 use wasmtime::component::{Component, Linker};
 
-use super::execute::Work;
 use super::guest;
 use super::journal::RunJournal;
+use super::life::execute::Work;
 use crate::agents::{Agents, Digest, Fits};
 use crate::kit::{Error, Result, Tasks};
 use crate::knowledge::{self, Knowledge};
@@ -40,6 +40,8 @@ impl AsMut<Host> for Guest {
 pub struct Capabilities {
     pub models: Models,
     pub knowledge: Knowledge,
+    /// Sleeps from this length on take a guest out of memory.
+    pub suspend_after: Duration,
 }
 
 impl Capabilities {
@@ -50,7 +52,8 @@ impl Capabilities {
             journal: RunJournal::new(
                 Arc::clone(&work.record),
                 Arc::clone(&work.meter),
-                VecDeque::new(),
+                work.tokens.clone(),
+                work.past.clone(),
             ),
             models: models::guest::Context {
                 models: self.models.clone(),
@@ -59,7 +62,7 @@ impl Capabilities {
                 meter: work.tokens.clone(),
             },
             knowledge: knowledge::guest::Context::new(self.knowledge.clone(), org),
-            talk: guest::Context::new(Arc::clone(&work.record), tasks.clone()),
+            talk: guest::Context::new(Arc::clone(&work.record), tasks.clone(), self.suspend_after),
             host,
         }
     }

@@ -1,13 +1,12 @@
-//! Runs: one turn of one agent version, from the request to the terminal event. Owns admission, the journal, the log
-//! and the end; the only room that knows every capability a guest is offered. Nothing but PostgreSQL is truth.
+//! Runs: one turn of one agent version, from the request to the terminal event. Owns admission, journal, log, lives and
+//! end; the only room that knows every capability a guest is offered. Nothing but PostgreSQL is truth.
 
 pub mod cancel;
-pub mod execute;
-pub mod finish;
 pub mod guest;
 pub mod http;
 pub mod imports;
 pub mod journal;
+pub mod life;
 pub mod log;
 pub mod nodes;
 mod parts;
@@ -17,8 +16,10 @@ mod store;
 pub mod view;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use sqlx::PgPool;
+use tokio::sync::watch;
 
 use crate::agents::Agents;
 use crate::id;
@@ -61,6 +62,9 @@ struct Inner {
     announce: nodes::announce::Announce,
     admission: start::Admission,
     config: Config,
+    /// No new runs, and none claimed.
+    draining: AtomicBool,
+    escalated: watch::Sender<bool>,
 }
 
 impl Runs {

@@ -1,8 +1,11 @@
 //! What the room is made from, and its limits.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use super::nodes::announce::Announce;
 use super::{Inner, NodeId, Runs, imports, log, start};
@@ -32,8 +35,14 @@ pub struct Config {
     pub input_bytes: usize,
     /// How long a cancel waits for the run to be gone before it answers.
     pub cancel_wait_ms: u64,
+    /// A stop whose guest is still there after this long is the host's fault: it drains.
+    pub stop_effective_ms: u64,
+    /// A guest that sleeps for this long or longer leaves memory; its journal brings it back.
+    pub suspend_after_ms: u64,
     /// A node is dead when its heartbeat is this old.
     pub dead_after_ms: u64,
+    /// Hosts a run may see die; one more, and it is not resumed again.
+    pub deaths_max: i32,
     /// Whether nodes tell each other at once what the polls find within half a second.
     pub notifications: bool,
     /// Writers of the group commit, changes in a batch, changes that may queue for each.
@@ -52,7 +61,10 @@ impl Default for Config {
             wall_ms: 600_000,
             input_bytes: 1 << 20,
             cancel_wait_ms: 2_000,
+            stop_effective_ms: 250,
+            suspend_after_ms: 10_000,
             dead_after_ms: 15_000,
+            deaths_max: 5,
             notifications: true,
             commit_lanes: 2,
             commit_batch: 512,
@@ -106,6 +118,7 @@ impl Runs {
                 capabilities: imports::Capabilities {
                     models: parts.models,
                     knowledge: parts.knowledge,
+                    suspend_after: Duration::from_millis(config.suspend_after_ms),
                 },
                 sandbox: parts.sandbox,
                 scheduler: parts.scheduler,
@@ -115,6 +128,8 @@ impl Runs {
                 announce,
                 admission: start::Admission::new(&config),
                 config,
+                draining: AtomicBool::new(false),
+                escalated: watch::Sender::new(false),
             }),
         }
     }

@@ -49,4 +49,7 @@ pub struct Receipt {
     pub usage: Usage,
     /// What was cut off.
     pub in_flight: Vec<String>,
+    /// The stop was not effective within 250 ms, and the host that ran it drains.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub escalated: bool,
 }

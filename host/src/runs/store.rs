@@ -252,6 +252,8 @@ pub(super) struct Asked {
     pub(super) first: bool,
     /// The run had not ended.
     pub(super) open: bool,
+    /// No node has it: it is suspended, or was let go of.
+    pub(super) nobodys: bool,
     pub(super) requested_at: OffsetDateTime,
 }
 
@@ -268,7 +270,7 @@ pub(super) async fn has_ended(db: &PgPool, (org, run): (OrgId, RunId)) -> Result
 }
 
 /// States that the run is to be cancelled; the first request stands, an ended run is left as it is. In the same
-/// transaction its node is told, where that is not `node`; a run that no node has is announced to all of them.
+/// transaction its node is told, where that is not `node`.
 pub(super) async fn request_cancel(
     db: &PgPool,
     (org, agent, run): (OrgId, &str, RunId),
@@ -288,9 +290,8 @@ pub(super) async fn request_cancel(
                then $5 else r.cancel_requested_by end
            from old where r.org_id = old.org_id and r.id = old.id
            returning (old.ended_at is null) as "open!", (old.cancel_requested_at is null) as "unasked!",
-             r.cancel_requested_at,
+             r.cancel_requested_at, (r.node_id = '00000000-0000-0000-0000-000000000000') as "nobodys!",
              case when not $7 or old.ended_at is not null or r.node_id = $6 then null
-               when r.node_id is null then pg_notify('bulkhead_released', '')::text
                else pg_notify('bulkhead_cancel', r.org_id || ' ' || r.id)::text end as told"#,
         org.0,
         agent,
@@ -305,6 +306,7 @@ pub(super) async fn request_cancel(
     Ok(row.map(|row| Asked {
         first: row.open && row.unasked,
         open: row.open,
+        nobodys: row.nobodys,
         requested_at: row.cancel_requested_at.unwrap_or(now),
     }))
 }

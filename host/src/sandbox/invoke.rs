@@ -35,8 +35,17 @@ pub enum Fault {
     Trap(String),
     /// Every slot of the engine is taken; no guest code ran. Waiting helps.
     Full,
+    /// It waits for so long that it left memory; its journal brings it back.
+    Away(Away),
     /// A host call failed in a way that is not the guest's: the cause is for the log only.
     Host(wasmtime::Error),
+}
+
+/// The error by which a host call takes its guest out of memory.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the guest waits until {until}")]
+pub struct Away {
+    pub until: time::OffsetDateTime,
 }
 
 /// How long past its deadline a guest may go before the backstop traps it.
@@ -128,6 +137,9 @@ fn fault<T: AsMut<Host>>(store: &mut Store<T>, error: wasmtime::Error) -> Fault 
     host.meter().set_fuel(budget.saturating_sub(left));
     if let Some(limit) = error.downcast_ref::<Limit>() {
         return Fault::Limit(*limit);
+    }
+    if let Some(away) = error.downcast_ref::<Away>() {
+        return Fault::Away(*away);
     }
     if error.is::<PoolConcurrencyLimitError>() && host.meter().host_calls() == 0 {
         return Fault::Full;

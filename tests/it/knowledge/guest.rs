@@ -6,7 +6,8 @@ use std::pin::Pin;
 
 use bulkhead::knowledge::guest::{CiteError, Context, View};
 use bulkhead::sandbox::bindings::bulkhead::agent::knowledge::{Error, Hit, Host as _, Query};
-use bulkhead::sandbox::{Begun, Host, Journal, Limits, Meter, Ticket};
+use bulkhead::sandbox::{Answered, Begun, Host, Intended, Journal, Limits, Meter, Repeat, Ticket};
+use bulkhead_tests::intent;
 use serde_json::Value;
 
 use super::Room;
@@ -25,14 +26,14 @@ impl Journal for Tape {
     fn begin<'a>(&'a mut self, kind: &'static str, request: Value) -> Answer<'a, Begun> {
         assert_eq!(kind, "knowledge.search");
         let begun = match self.recorded.pop_front() {
-            Some(response) => Begun::Recorded(response),
-            None => Begun::Live(Ticket {
-                seq: 1,
-                kind,
-                request,
-                fuel_before: 0,
-                started_at: self.now.expect("the tape knows the time"),
+            Some(response) => Begun::Recorded(Answered {
+                response,
+                ended_at: self.now.expect("the tape knows the time"),
             }),
+            None => {
+                let now = self.now.expect("the tape knows the time");
+                Begun::Live(intent::ticket(kind, request, now))
+            }
         };
         Box::pin(ready(Ok(begun)))
     }
@@ -40,6 +41,21 @@ impl Journal for Tape {
     fn end<'a>(&'a mut self, _ticket: Ticket, response: Value, _ok: bool) -> Answer<'a, ()> {
         self.written.push(response);
         Box::pin(ready(Ok(())))
+    }
+
+    fn intend<'a>(
+        &'a mut self,
+        kind: &'static str,
+        _request: Value,
+        _repeat: Repeat,
+    ) -> Answer<'a, Intended> {
+        panic!("a search is no effect: {kind}");
+    }
+
+    fn arrive(&mut self, _ended_at: time::OffsetDateTime) {}
+
+    fn pending(&self) -> usize {
+        0
     }
 }
 

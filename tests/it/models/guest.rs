@@ -9,23 +9,44 @@ use bulkhead::models::guest::{Context, View, recorded_tokens};
 use bulkhead::sandbox::bindings::bulkhead::agent::model::{
     self as wit, Host as _, HostGeneration as _,
 };
-use bulkhead::sandbox::{Begun, Host, Journal, Limits, Meter as SandboxMeter, Ticket};
+use bulkhead::sandbox::{
+    Answered, Begun, Host, Intended, Intent, Journal, Limits, Meter as SandboxMeter, Repeat, Ticket,
+};
+use bulkhead_tests::intent;
 use bulkhead_tests::provider::{Answer, How};
 use futures_util::future::BoxFuture;
 use serde_json::Value;
+use sqlx::PgPool;
+use time::OffsetDateTime;
 use time::macros::datetime;
 use wasmtime::component::Resource;
 
 use super::Room;
 
+/// When a tape's answers were recorded.
+const RECORDED: OffsetDateTime = datetime!(2026-01-02 03:04:06 UTC);
+
 /// A journal that keeps what is recorded, and plays it when it was given some.
-#[derive(Default)]
 struct Tape {
+    db: PgPool,
+    /// For a test that takes the database away.
+    granted: Option<Intent>,
     recorded: VecDeque<(Value, Value)>,
     taken: Vec<(Value, Value, bool)>,
+    arrived: Option<OffsetDateTime>,
 }
 
 impl Tape {
+    fn new(room: &Room) -> Self {
+        Self {
+            db: room.pool.clone(),
+            recorded: VecDeque::new(),
+            taken: Vec::new(),
+            arrived: None,
+            granted: None,
+        }
+    }
+
     fn replay(self) -> Self {
         let recorded = self
             .taken
@@ -34,6 +55,9 @@ impl Tape {
         Self {
             recorded: recorded.collect(),
             taken: Vec::new(),
+            arrived: None,
+            granted: None,
+            db: self.db,
         }
     }
 }
@@ -42,20 +66,31 @@ impl Journal for Tape {
     fn begin<'a>(
         &'a mut self,
         kind: &'static str,
-        request: Value,
+        _request: Value,
     ) -> BoxFuture<'a, wasmtime::Result<Begun>> {
+        panic!("a model was asked without an intent: {kind}");
+    }
+
+    fn intend<'a>(
+        &'a mut self,
+        kind: &'static str,
+        request: Value,
+        repeat: Repeat,
+    ) -> BoxFuture<'a, wasmtime::Result<Intended>> {
+        assert!(matches!(repeat, Repeat::Costs { input_tokens: 1.. }));
         Box::pin(async move {
             if let Some((asked, response)) = self.recorded.pop_front() {
                 assert_eq!(asked, request);
-                return Ok(Begun::Recorded(response));
+                return Ok(Intended::Recorded(Answered {
+                    response,
+                    ended_at: RECORDED,
+                }));
             }
-            Ok(Begun::Live(Ticket {
-                seq: 1,
-                kind,
-                request,
-                fuel_before: 0,
-                started_at: datetime!(2026-01-02 03:04:05 UTC),
-            }))
+            if let Some(granted) = self.granted.take() {
+                return Ok(Intended::Granted(granted));
+            }
+            let ticket = intent::ticket(kind, request, datetime!(2026-01-02 03:04:05 UTC));
+            Ok(Intended::Granted(intent::granted(&self.db, ticket).await))
         })
     }
 
@@ -68,6 +103,14 @@ impl Journal for Tape {
         assert_eq!(ticket.kind, "model.generate");
         self.taken.push((ticket.request, response, ok));
         Box::pin(async { Ok(()) })
+    }
+
+    fn arrive(&mut self, ended_at: OffsetDateTime) {
+        self.arrived = Some(ended_at);
+    }
+
+    fn pending(&self) -> usize {
+        0
     }
 }
 
@@ -158,7 +201,7 @@ async fn a_second_life_is_given_the_same_chunks() {
         ("refused", usize::MAX, refused(), false),
     ] {
         room.provider.when(question, answer);
-        let mut first = Life::new(&room, Tape::default());
+        let mut first = Life::new(&room, Tape::new(&room));
         let pieces = first.take(question, most).await;
         assert_eq!(first.tape.taken.len(), 1, "{question}");
         let (request, response, is_ok) = &first.tape.taken[0];
@@ -186,7 +229,7 @@ async fn a_second_life_is_given_the_same_chunks() {
 #[tokio::test]
 async fn more_than_the_record_holds_is_a_divergence() {
     let room = Room::connected().await;
-    let mut first = Life::new(&room, Tape::default());
+    let mut first = Life::new(&room, Tape::new(&room));
     first.take("go", 1).await;
     let mut second = Life::new(&room, first.tape.replay());
     let rep = second.generate(asked("go")).await.unwrap();
@@ -199,7 +242,7 @@ async fn more_than_the_record_holds_is_a_divergence() {
 #[tokio::test]
 async fn what_is_refused_is_recorded_or_never_asked() {
     let room = Room::open().await;
-    let mut life = Life::new(&room, Tape::default());
+    let mut life = Life::new(&room, Tape::new(&room));
     let unknown = || wit::Request {
         model: Some("fast".to_owned()),
         ..asked("go")
@@ -231,8 +274,9 @@ async fn what_is_refused_is_recorded_or_never_asked() {
 #[tokio::test]
 async fn the_hosts_own_failure_is_not_told() {
     let room = Room::open().await;
+    let mut life = Life::new(&room, Tape::new(&room));
+    life.tape.granted = Some(intent::to_generate(&room.pool).await);
     room.pool.close().await;
-    let mut life = Life::new(&room, Tape::default());
     let error = life.view().generate(asked("go")).await.unwrap_err();
     assert_eq!(error.downcast_ref::<Error>().unwrap().code.status, 503);
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bulkhead::billing::Meter;
 use bulkhead::kit::Random;
 use bulkhead::models::{Chunk, Config};
+use bulkhead_tests::intent;
 use bulkhead_tests::provider::{Answer, How};
 use serde_json::json;
 
@@ -205,9 +206,10 @@ async fn a_dropped_generation_closes_its_socket_at_once() {
         room.provider
             .script(vec![Answer::text("one two three").how(how.clone())]);
         let meter = Meter::new();
+        let intent = intent::to_generate(&room.pool).await;
         let started = room
             .models
-            .generate(room.org(), "default", request("go"), &meter)
+            .generate(room.org(), "default", request("go"), (&meter, &intent))
             .await;
         let (_, mut stream) = started.unwrap();
         room.provider.received(round + 1).await;

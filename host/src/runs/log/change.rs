@@ -1,5 +1,5 @@
-//! What a run writes, as changes that many runs commit together: its beginning, an event, a step, its end. An end is
-//! state, last event and usage in one transaction; a change under an old term writes nothing.
+//! What a run writes, as changes that many runs commit together: its beginning, events, intents, steps, leaving this
+//! node, its end. An end is state, last event and usage in one transaction; a change under an old term writes nothing.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,7 +7,8 @@ use std::sync::Arc;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::record::{Key, Step};
+use super::record::Key;
+use super::step::{Intention, Step};
 use super::store;
 use super::{Live, Stored};
 use crate::billing::{self, UsageRecord};
@@ -37,11 +38,33 @@ pub enum Change {
         live: Arc<Live>,
         step: Box<Step>,
     },
+    Intend {
+        key: Key,
+        live: Arc<Live>,
+        intention: Box<Intention>,
+    },
+    /// It goes on elsewhere, or later.
+    Leave {
+        key: Key,
+        live: Arc<Live>,
+        leave: Box<Leave>,
+    },
     End {
         key: Key,
         live: Arc<Live>,
         end: Box<End>,
     },
+}
+
+/// A run that leaves this node's memory without having ended.
+#[derive(Debug)]
+pub struct Leave {
+    /// What was said last and not written yet.
+    pub events: Vec<Stored>,
+    /// When it is to go on; at once where there is none, on whichever node claims it.
+    pub wake_at: Option<OffsetDateTime>,
+    /// What it used so far, as JSON: what is known of it while nobody has it.
+    pub usage: String,
 }
 
 /// The end of a run.
@@ -55,6 +78,8 @@ pub struct End {
     pub guest_log: Option<String>,
     /// What was said last and not written yet; the last of them is the terminal event.
     pub events: Vec<Stored>,
+    /// Answers that were incomplete when the guest was dropped.
+    pub steps: Vec<Step>,
     pub at: OffsetDateTime,
     /// It closes a log that has lost a write, after the last event that is there.
     pub closing: bool,
@@ -68,6 +93,8 @@ impl Change {
             | Self::Running { live, .. }
             | Self::Events { live, .. }
             | Self::Step { live, .. }
+            | Self::Intend { live, .. }
+            | Self::Leave { live, .. }
             | Self::End { live, .. } => live,
         }
     }
@@ -78,6 +105,8 @@ impl Change {
             Self::Running { key, .. }
             | Self::Events { key, .. }
             | Self::Step { key, .. }
+            | Self::Intend { key, .. }
+            | Self::Leave { key, .. }
             | Self::End { key, .. } => Some(*key),
         }
     }
@@ -86,8 +115,9 @@ impl Change {
         match self {
             Self::Begin { started, .. } => std::slice::from_ref(started),
             Self::Events { events, .. } => events,
+            Self::Leave { leave, .. } => &leave.events,
             Self::End { end, .. } => &end.events,
-            Self::Running { .. } | Self::Step { .. } => &[],
+            Self::Running { .. } | Self::Step { .. } | Self::Intend { .. } => &[],
         }
     }
 }
@@ -127,36 +157,11 @@ impl Apply for Writes {
                 .map(|(change, _)| change)
         };
 
-        let mut steps = Vec::new();
-        let mut events = Vec::new();
-        let mut running = Vec::new();
-        let mut ends: Vec<(Key, &End)> = Vec::new();
+        let mut rows = Rows::default();
         for change in allowed() {
-            match change {
-                Change::Begin { row, started, .. } => events.push((row.key(), started)),
-                Change::Running { key, .. } => running.push(*key),
-                Change::Events {
-                    key, events: said, ..
-                } => {
-                    events.extend(said.iter().map(|event| (*key, event)));
-                }
-                Change::Step { key, step, .. } => steps.push((*key, &**step)),
-                // A commit whose answer was lost is made again and must change nothing.
-                Change::End { key, .. } if held.get(key) == Some(&true) => {}
-                Change::End { key, end, .. } => {
-                    events.extend(end.events.iter().map(|event| (*key, event)));
-                    ends.push((*key, end));
-                }
-            }
+            rows.add(change, &held);
         }
-        store::mark_running(tx, &running).await?;
-        store::insert_steps(tx, &steps).await?;
-        store::insert_events(tx, &events).await?;
-        if !ends.is_empty() {
-            store::end_runs(tx, &ends).await?;
-            let usage: Vec<UsageRecord> = ends.iter().map(|(_, end)| end.usage.clone()).collect();
-            billing::insert_usage(tx, &usage).await?;
-        }
+        rows.write(tx).await?;
         Ok(answers)
     }
 
@@ -167,11 +172,71 @@ impl Apply for Writes {
     fn settled(&self, change: &Change, outcome: &Result<()>) {
         match outcome {
             Ok(()) => change.live().publish(change.events()),
+            Err(error) if error.is(FENCED) => {
+                // Whoever has the run by now goes on with it; what is left of it here stops.
+                tracing::warn!(run = %change.live().run, why = error.detail, "a run is not this host's any more");
+                change.live().mark_broken();
+                change.live().lose();
+            }
             Err(error) => {
                 tracing::error!(run = %change.live().run, %error, cause = error.chain(), "a run's write failed");
                 change.live().mark_broken();
             }
         }
+    }
+}
+
+/// The rows of a batch, by table.
+#[derive(Default)]
+struct Rows<'a> {
+    steps: Vec<(Key, &'a Step)>,
+    events: Vec<(Key, &'a Stored)>,
+    intents: Vec<(Key, &'a Intention)>,
+    running: Vec<Key>,
+    leaves: Vec<(Key, &'a Leave)>,
+    ends: Vec<(Key, &'a End)>,
+}
+
+impl<'a> Rows<'a> {
+    fn add(&mut self, change: &'a Change, held: &HashMap<Key, bool>) {
+        match change {
+            Change::Begin { row, started, .. } => self.events.push((row.key(), started)),
+            Change::Running { key, .. } => self.running.push(*key),
+            Change::Events { key, events, .. } => {
+                self.events.extend(events.iter().map(|event| (*key, event)));
+            }
+            Change::Step { key, step, .. } => self.steps.push((*key, &**step)),
+            Change::Intend { key, intention, .. } => self.intents.push((*key, &**intention)),
+            Change::Leave { key, leave, .. } => {
+                let events = leave.events.iter();
+                self.events.extend(events.map(|event| (*key, event)));
+                self.leaves.push((*key, &**leave));
+            }
+            // A commit whose answer was lost is made again and must change nothing.
+            Change::End { key, .. } if held.get(key) == Some(&true) => {}
+            Change::End { key, end, .. } => {
+                self.events
+                    .extend(end.events.iter().map(|event| (*key, event)));
+                self.steps.extend(end.steps.iter().map(|step| (*key, step)));
+                self.ends.push((*key, &**end));
+            }
+        }
+    }
+
+    async fn write(&self, tx: &mut PgConnection) -> Result<()> {
+        store::mark_running(tx, &self.running).await?;
+        // Before the steps: where a run went back, the steps of this batch are of its new life.
+        store::insert_intents(tx, &self.intents).await?;
+        store::insert_steps(tx, &self.steps).await?;
+        store::insert_events(tx, &self.events).await?;
+        store::leave_runs(tx, &self.leaves).await?;
+        if !self.ends.is_empty() {
+            store::end_runs(tx, &self.ends).await?;
+            let usage: Vec<UsageRecord> =
+                self.ends.iter().map(|(_, end)| end.usage.clone()).collect();
+            billing::insert_usage(tx, &usage).await?;
+        }
+        Ok(())
     }
 }
 

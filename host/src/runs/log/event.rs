@@ -38,6 +38,11 @@ pub enum Event {
     Status {
         text: String,
     },
+    /// The text events from `from` on, and what was said beside them, are void: their generation was lost with its
+    /// host and is made again.
+    Retract {
+        from: i32,
+    },
     /// The last event.
     Done(Box<Done>),
 }
@@ -79,6 +84,7 @@ impl Event {
             Self::ToolResult { .. } => "tool_result",
             Self::Citation(_) => "citation",
             Self::Status { .. } => "status",
+            Self::Retract { .. } => "retract",
             Self::Done(_) => DONE,
         }
     }
@@ -111,5 +117,31 @@ pub struct Stored {
 impl Stored {
     pub fn is_last(&self) -> bool {
         &*self.kind == DONE
+    }
+
+    /// The text it adds to the answer.
+    pub fn text(&self) -> Option<String> {
+        #[derive(serde::Deserialize)]
+        struct Text {
+            text: String,
+        }
+        if &*self.kind != "text" {
+            return None;
+        }
+        let text: Text = serde_json::from_str(&self.data).ok()?;
+        Some(text.text)
+    }
+
+    /// Where it withdraws from.
+    pub fn withdraws(&self) -> Option<i32> {
+        #[derive(serde::Deserialize)]
+        struct Retract {
+            from: i32,
+        }
+        if &*self.kind != "retract" {
+            return None;
+        }
+        let retract: Retract = serde_json::from_str(&self.data).ok()?;
+        Some(retract.from)
     }
 }

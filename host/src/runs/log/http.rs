@@ -15,6 +15,7 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures_util::stream::unfold;
 use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -80,7 +81,7 @@ async fn events(
     runs.may_follow((caller.org, run), after).await?;
     if view.ended_at.is_none() {
         let stream = runs.stream(&caller, &path.agent, run, after).await?;
-        return Ok(event_stream(stream));
+        return Ok(event_stream(stream, runs.shutdown()));
     }
     // Either something is left, or the client has it all.
     let mut stream = Stream::of_ended(runs.source(), (caller.org, run), after);
@@ -88,7 +89,7 @@ async fn events(
         return Ok(StatusCode::NO_CONTENT.into_response());
     };
     stream.give_back(first);
-    Ok(event_stream(stream))
+    Ok(event_stream(stream, runs.shutdown()))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -202,22 +203,21 @@ fn resume_point(headers: &HeaderMap, after: Option<i32>) -> Result<i32> {
 
 /// The events as SSE. The body is pulled by the connection, so a reader that does not read holds nothing but its
 /// place.
-pub(in crate::runs) fn event_stream(stream: Stream) -> Response {
-    let frames = unfold((stream, true), |(mut stream, first)| async move {
-        if first {
-            return Some((Ok::<Bytes, Infallible>(sse::KEEP_ALIVE), (stream, false)));
-        }
-        let frame = match tokio::time::timeout(KEEP_ALIVE, stream.next_stored()).await {
-            Err(_) => sse::KEEP_ALIVE,
-            Ok(Ok(Some(event))) => sse::frame(event.seq, &event.kind, &event.data),
-            Ok(Ok(None)) => return None,
-            Ok(Err(error)) => {
-                // The client resumes with the last id it has.
-                tracing::warn!(%error, cause = error.chain(), "a stream was cut");
-                return None;
+pub(in crate::runs) fn event_stream(stream: Stream, shutdown: CancellationToken) -> Response {
+    let frames = unfold((stream, true), move |(mut stream, first)| {
+        let shutdown = shutdown.clone();
+        async move {
+            if first {
+                return Some((Ok::<Bytes, Infallible>(sse::KEEP_ALIVE), (stream, false)));
             }
-        };
-        Some((Ok(frame), (stream, false)))
+            let frame = tokio::select! {
+                biased;
+                frame = next_frame(&mut stream) => frame?,
+                // A run that was handed over goes on elsewhere, and so does its reader.
+                () = shutdown.cancelled() => return None,
+            };
+            Some((Ok(frame), (stream, false)))
+        }
     });
     let headers = [
         (
@@ -231,4 +231,17 @@ pub(in crate::runs) fn event_stream(stream: Stream) -> Response {
         ),
     ];
     (headers, ResponseBody::from_stream(frames)).into_response()
+}
+
+async fn next_frame(stream: &mut Stream) -> Option<Bytes> {
+    match tokio::time::timeout(KEEP_ALIVE, stream.next_stored()).await {
+        Err(_) => Some(sse::KEEP_ALIVE),
+        Ok(Ok(Some(event))) => Some(sse::frame(event.seq, &event.kind, &event.data)),
+        Ok(Ok(None)) => None,
+        Ok(Err(error)) => {
+            // The client resumes with the last id it has.
+            tracing::warn!(%error, cause = error.chain(), "a stream was cut");
+            None
+        }
+    }
 }

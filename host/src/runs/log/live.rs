@@ -23,8 +23,10 @@ const LISTENER_EVENTS: usize = 256;
 pub enum StopCause {
     Cancelled,
     Deadline,
-    /// The host is going away.
+    /// The host is going away: the run goes on elsewhere.
     Shutdown,
+    /// Another host has the run by now.
+    Lost,
 }
 
 /// A stop that was asked for.
@@ -137,6 +139,16 @@ impl Live {
         }
     }
 
+    /// This node is done with a run that has not ended: listeners turn to the table.
+    pub fn release(&self) {
+        lock(&self.readers).here.clear();
+    }
+
+    /// Another node has the run: what is left of it here stops.
+    pub(super) fn lose(&self) {
+        self.stop(StopCause::Lost, OffsetDateTime::UNIX_EPOCH);
+    }
+
     pub(super) fn mark_broken(&self) {
         self.broken.store(true, Ordering::Relaxed);
     }
@@ -155,8 +167,15 @@ impl Registry {
         lock(&self.0).insert(live.run, Arc::clone(live));
     }
 
-    pub fn remove(&self, run: RunId) {
-        lock(&self.0).remove(&run);
+    /// Forgets this life of the run; where it has begun another one here, that one stays.
+    pub fn remove(&self, live: &Arc<Live>) {
+        let mut runs = lock(&self.0);
+        if runs
+            .get(&live.run)
+            .is_some_and(|known| Arc::ptr_eq(known, live))
+        {
+            runs.remove(&live.run);
+        }
     }
 
     pub fn get(&self, run: RunId) -> Option<Arc<Live>> {

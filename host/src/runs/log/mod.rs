@@ -6,11 +6,13 @@ pub mod event;
 pub mod http;
 pub mod live;
 pub mod record;
+pub mod step;
 mod store;
 pub mod stream;
 
 pub use change::{Change, Writes};
 pub use event::{Event, Stored};
 pub use live::{Live, Registry, StopCause, Stopping};
-pub use record::{Record, Step};
-pub(super) use store::{events_after, last_event, output_so_far};
+pub use record::{Record, Withdrawn, text_of};
+pub use step::Step;
+pub(super) use store::{all_events, events_after, last_event};

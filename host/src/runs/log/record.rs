@@ -6,12 +6,15 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::{Change, Event, Live, Stored};
-use crate::kit::commit::{Durable, Writer};
+use super::step::{DIVERGED, Intention};
+use super::{Change, Event, Live, Step, Stored};
+use crate::kit::commit::{Committed, Durable, Writer};
 use crate::kit::{Clock, OrgId, Result, Tasks};
 use crate::runs::RunId;
+use crate::sandbox::{Left, Ticket};
 
 /// Writes of one run that may be on their way: a guest that says more waits.
 const UNSETTLED_MAX: usize = 64;
@@ -20,20 +23,6 @@ const UNSETTLED_MAX: usize = 64;
 /// one write, and what it says last goes with its end.
 const HELD_MAX: usize = 32;
 const HELD_FOR: Duration = Duration::from_millis(2);
-
-/// One row of the journal.
-#[derive(Clone, Debug)]
-pub struct Step {
-    pub seq: i32,
-    pub kind: &'static str,
-    pub request_digest: [u8; 32],
-    pub request: String,
-    pub response: String,
-    pub started_at: OffsetDateTime,
-    pub ended_at: OffsetDateTime,
-    pub fuel_before: i64,
-    pub ok: bool,
-}
 
 /// Whose log it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,6 +46,10 @@ pub struct Record {
 struct State {
     next_event: i32,
     text: String,
+    /// What an earlier life said and this one has not come to yet.
+    said: VecDeque<Stored>,
+    /// Answers that were incomplete when their guest was dropped.
+    left: Vec<Step>,
     /// Numbered, and not yet handed to the writer.
     held: Vec<Stored>,
     unsettled: VecDeque<Durable>,
@@ -70,19 +63,31 @@ pub struct Rest {
     pub next_event: i32,
     /// All text that was said.
     pub text: String,
+    /// Answers the guest had not taken whole.
+    pub steps: Vec<Step>,
+    /// An earlier life said more than this one came to.
+    pub unsaid: bool,
+}
+
+/// What was withdrawn because its generation is made again.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Withdrawn {
+    pub chars: u64,
 }
 
 impl Record {
-    /// A log that already holds `events` events.
+    /// The log of a run whose earlier lives said `said`; the first event is the host's own.
     pub fn new(
         key: Key,
         live: Arc<Live>,
-        events: i32,
+        said: &[Stored],
         (writer, clock, tasks): (Writer<Change>, Clock, Tasks),
     ) -> Arc<Self> {
         let state = State {
-            next_event: events + 1,
+            next_event: said.last().map_or(0, |event| event.seq) + 1,
             text: String::new(),
+            said: standing(said),
+            left: Vec::new(),
             held: Vec::new(),
             unsettled: VecDeque::new(),
         };
@@ -100,8 +105,12 @@ impl Record {
         self.clock.now()
     }
 
-    /// Adds an event; returns before it is durable. It is on its way within `HELD_FOR`.
+    /// Adds an event; returns before it is durable. It is on its way within `HELD_FOR`. What an earlier life has said
+    /// is not said again, and must be the same.
     pub async fn say(self: &Arc<Self>, event: Event) -> Result<()> {
+        if self.has_said(&event)? {
+            return Ok(());
+        }
         self.make_room().await?;
         let held = self.hold(&event)?;
         if held >= HELD_MAX {
@@ -148,14 +157,65 @@ impl Record {
         Ok(())
     }
 
-    /// For the end, which writes what is still held with itself.
+    /// Writes an intent; returns once it, and everything before it, is durable.
+    pub async fn intend(&self, intention: Intention) -> Result<Committed> {
+        self.flush().await?;
+        let change = Change::Intend {
+            key: self.key,
+            live: Arc::clone(&self.live),
+            intention: Box::new(intention),
+        };
+        let durable = self.writer.push(self.key.run.0.as_u128(), change).await?;
+        durable.wait().await
+    }
+
+    /// The run goes where no earlier life's answer is recorded. What an earlier life said beyond this place was of a
+    /// generation that is lost: it is void from here on.
+    pub fn withdraw(&self) -> Result<Withdrawn> {
+        let mut state = self.lock();
+        let Some(first) = state.said.front() else {
+            return Ok(Withdrawn::default());
+        };
+        let event = Event::Retract { from: first.seq }.store(state.next_event, self.clock.now())?;
+        let texts = std::mem::take(&mut state.said);
+        let chars = texts.iter().filter_map(Stored::text);
+        let chars = chars.map(|text| text.chars().count() as u64).sum();
+        state.next_event += 1;
+        state.held.push(event);
+        Ok(Withdrawn { chars })
+    }
+
+    /// For the end, which writes what is still held with itself. What an earlier life had shown and this one did not
+    /// come to was shown all the same.
     pub fn rest(&self) -> Rest {
         let mut state = self.lock();
+        let mut text = state.text.clone();
+        text.extend(state.said.iter().filter_map(Stored::text));
         Rest {
             held: std::mem::take(&mut state.held),
             next_event: state.next_event,
-            text: state.text.clone(),
+            text,
+            steps: std::mem::take(&mut state.left),
+            unsaid: !state.said.is_empty(),
         }
+    }
+
+    /// Whether an earlier life said this event here.
+    fn has_said(&self, event: &Event) -> Result<bool> {
+        let mut state = self.lock();
+        let Some(said) = state.said.front() else {
+            return Ok(false);
+        };
+        let again = event.store(said.seq, said.at)?;
+        if (&again.kind, &again.data) != (&said.kind, &said.data) {
+            let detail = format!("Event {} was another before.", said.seq);
+            return Err(DIVERGED.because(detail));
+        }
+        state.said.pop_front();
+        if let Event::Text { text } = event {
+            state.text.push_str(text);
+        }
+        Ok(true)
     }
 
     /// Numbers an event; how many are held with it.
@@ -178,7 +238,7 @@ impl Record {
                 .flatten()
         };
         match oldest {
-            Some(durable) => durable.wait().await,
+            Some(durable) => durable.wait().await.map(drop),
             None => Ok(()),
         }
     }
@@ -186,6 +246,30 @@ impl Record {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Left for Record {
+    fn leave(&self, ticket: Ticket, response: Value, ok: bool) {
+        let step = Step::new(&ticket, &response, ok, self.clock.now());
+        self.lock().left.push(step);
+    }
+}
+
+/// All text that stands in a log.
+pub fn text_of(said: &[Stored]) -> String {
+    standing(said).iter().filter_map(Stored::text).collect()
+}
+
+/// What is to be said again: the first event is the host's, and what was withdrawn is void.
+fn standing(said: &[Stored]) -> VecDeque<Stored> {
+    let mut standing: VecDeque<Stored> = VecDeque::new();
+    for event in said.iter().skip(1) {
+        match event.withdraws() {
+            Some(from) => standing.retain(|earlier| earlier.seq < from),
+            None => standing.push_back(event.clone()),
+        }
+    }
+    standing
 }
 
 impl std::fmt::Debug for Record {

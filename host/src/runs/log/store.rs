@@ -8,8 +8,9 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Stored;
-use super::change::End;
-use super::record::{Key, Step};
+use super::change::{End, Leave};
+use super::record::Key;
+use super::step::{Intention, Step};
 use crate::kit::{OrgId, Result};
 use crate::runs::RunId;
 use crate::runs::store::NewRow;
@@ -102,10 +103,11 @@ pub(super) async fn insert_steps(tx: &mut PgConnection, steps: &[(Key, &Step)]) 
     }
     sqlx::query!(
         "insert into run_steps (org_id, run_id, seq, kind, request_digest, request, response, started_at, ended_at,
-           fuel_before, status)
-         select a, b, c, d, e, f::json, g::json, h, i, j, k
+           fuel_before, status, response_digest)
+         select a, b, c, d, e, f::json, g::json, h, i, j, k, l
          from unnest($1::uuid[], $2::uuid[], $3::integer[], $4::text[], $5::bytea[], $6::text[], $7::text[],
-           $8::timestamptz[], $9::timestamptz[], $10::bigint[], $11::text[]) as t (a, b, c, d, e, f, g, h, i, j, k)
+           $8::timestamptz[], $9::timestamptz[], $10::bigint[], $11::text[], $12::bytea[])
+           as t (a, b, c, d, e, f, g, h, i, j, k, l)
          on conflict on constraint run_steps_pkey do nothing",
         &column!(steps, (key, _) => key.org.0),
         &column!(steps, (key, _) => key.run.0),
@@ -118,6 +120,7 @@ pub(super) async fn insert_steps(tx: &mut PgConnection, steps: &[(Key, &Step)]) 
         &column!(steps, (_, step) => step.ended_at),
         &column!(steps, (_, step) => step.fuel_before),
         &column!(steps, (_, step) => if step.ok { "ok" } else { "error" }.to_owned()),
+        &column!(steps, (_, step) => step.response_digest.to_vec()),
     )
     .execute(tx)
     .await?;
@@ -140,6 +143,78 @@ pub(super) async fn insert_events(tx: &mut PgConnection, events: &[(Key, &Stored
         &column!(events, (_, event) => event.at),
         &column!(events, (_, event) => (*event.kind).to_owned()),
         &column!(events, (_, event) => (*event.data).to_owned()),
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Writes intents. One that is made again replaces its own row; what an earlier life wrote behind it is forgotten.
+pub(super) async fn insert_intents(
+    tx: &mut PgConnection,
+    intents: &[(Key, &Intention)],
+) -> Result<()> {
+    if intents.is_empty() {
+        return Ok(());
+    }
+    let back: Vec<_> = intents.iter().filter(|(_, i)| i.rewrites).collect();
+    if !back.is_empty() {
+        sqlx::query!(
+            "with back as (select * from unnest($1::uuid[], $2::uuid[], $3::integer[]) as b (org, run, seq)),
+             steps as (
+               delete from run_steps s using back b where s.org_id = b.org and s.run_id = b.run and s.seq > b.seq)
+             delete from run_intents i using back b where i.org_id = b.org and i.run_id = b.run and i.seq > b.seq",
+            &column!(back, (key, _) => key.org.0),
+            &column!(back, (key, _) => key.run.0),
+            &column!(back, (_, intent) => intent.seq),
+        )
+        .execute(&mut *tx)
+        .await?;
+    }
+    sqlx::query!(
+        "insert into run_intents (org_id, run_id, seq, kind, request_digest, request, started_at, fuel_before, repeat,
+           attempt, lost_input_tokens, lost_output_tokens)
+         select a, b, c, d, e, f::json, g, h, i, j, k, l
+         from unnest($1::uuid[], $2::uuid[], $3::integer[], $4::text[], $5::bytea[], $6::text[], $7::timestamptz[],
+           $8::bigint[], $9::text[], $10::integer[], $11::bigint[], $12::bigint[])
+           as t (a, b, c, d, e, f, g, h, i, j, k, l)
+         on conflict on constraint run_intents_pkey do update set started_at = excluded.started_at,
+           attempt = excluded.attempt, lost_input_tokens = excluded.lost_input_tokens,
+           lost_output_tokens = excluded.lost_output_tokens",
+        &column!(intents, (key, _) => key.org.0),
+        &column!(intents, (key, _) => key.run.0),
+        &column!(intents, (_, intent) => intent.seq),
+        &column!(intents, (_, intent) => intent.kind.to_owned()),
+        &column!(intents, (_, intent) => intent.request_digest.to_vec()),
+        &column!(intents, (_, intent) => intent.request.clone()),
+        &column!(intents, (_, intent) => intent.started_at),
+        &column!(intents, (_, intent) => intent.fuel_before),
+        &column!(intents, (_, intent) => intent.repeat.to_owned()),
+        &column!(intents, (_, intent) => intent.attempt),
+        &column!(intents, (_, intent) => i64::try_from(intent.lost.input).unwrap_or(i64::MAX)),
+        &column!(intents, (_, intent) => i64::try_from(intent.lost.output).unwrap_or(i64::MAX)),
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Lets go of runs that have not ended: whoever is free claims them, at once or when they wake. `wake_at` tells since
+/// when a run that nobody has could go on.
+pub(super) async fn leave_runs(tx: &mut PgConnection, leaves: &[(Key, &Leave)]) -> Result<()> {
+    if leaves.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "update runs set node_id = '00000000-0000-0000-0000-000000000000', wake_at = coalesce(t.wake_at, clock_timestamp()),
+           suspended_usage = t.usage::json,
+           state = case when t.wake_at is null then state else 'suspended' end
+         from unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[]) as t (org, run, wake_at, usage)
+         where org_id = t.org and id = t.run",
+        &column!(leaves, (key, _) => key.org.0),
+        &column!(leaves, (key, _) => key.run.0),
+        &column!(leaves, (_, leave) => leave.wake_at) as &[Option<OffsetDateTime>],
+        &column!(leaves, (_, leave) => leave.usage.clone()),
     )
     .execute(tx)
     .await?;
@@ -205,6 +280,15 @@ pub(in crate::runs) async fn events_after(
         .collect())
 }
 
+/// Everything a run has said.
+pub(in crate::runs) async fn all_events(
+    db: impl PgExecutor<'_>,
+    org: OrgId,
+    run: RunId,
+) -> Result<Vec<Stored>> {
+    events_after(db, (org, run), 0, i64::MAX).await
+}
+
 /// The highest seq that is durable; 0 where there is none.
 pub(in crate::runs) async fn last_event(
     db: impl PgExecutor<'_>,
@@ -219,21 +303,4 @@ pub(in crate::runs) async fn last_event(
     .fetch_one(db)
     .await?;
     Ok(seq.unwrap_or(0))
-}
-
-/// The text a run has shown, from its events.
-pub(in crate::runs) async fn output_so_far(
-    db: impl PgExecutor<'_>,
-    org: OrgId,
-    run: RunId,
-) -> Result<String> {
-    let text = sqlx::query_scalar!(
-        "select string_agg(data ->> 'text', '' order by seq) from run_events
-         where org_id = $1 and run_id = $2 and kind = 'text'",
-        org.0,
-        run.0,
-    )
-    .fetch_one(db)
-    .await?;
-    Ok(text.unwrap_or_default())
 }

@@ -1,29 +1,26 @@
-//! What time does to runs: this node's heartbeat, cancels that were not announced, and the runs of nodes that died.
-//! A run whose host died gets its terminal state here, with everything it had shown kept.
+//! What time does to runs: this node's heartbeat, cancels that were not announced, the runs of nodes that died or let
+//! go of them, and those that slept long enough. Whoever claims a run goes on with it from its journal.
 
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::store;
 use crate::kit::Result;
 use crate::kit::jobs::Job;
-use crate::models::guest::recorded_tokens;
-use crate::runs::log::change::End;
-use crate::runs::log::event::Done;
-use crate::runs::log::record::Key;
-use crate::runs::log::{Change, Event, Live, StopCause, last_event, output_so_far};
-use crate::runs::store::usage_record;
-use crate::runs::{Receipt, RunId, Runs, Usage};
+use crate::runs::log::StopCause;
+use crate::runs::{RunId, Runs};
 
 const HEARTBEAT: Duration = Duration::from_secs(5);
 const CANCEL_POLL: Duration = Duration::from_millis(500);
 const RECOVERY: Duration = Duration::from_secs(5);
+const WAKING: Duration = Duration::from_millis(500);
 const CLAIM_MAX: i64 = 100;
 
 impl Runs {
     /// The room's recurring work.
     pub fn jobs(&self) -> Vec<Job> {
         let (beat, cancel, recover) = (self.clone(), self.clone(), self.clone());
+        let wake = self.clone();
         vec![
             Job::new("runs.heartbeat", HEARTBEAT, move || {
                 let runs = beat.clone();
@@ -36,6 +33,10 @@ impl Runs {
             Job::new("runs.recover", RECOVERY, move || {
                 let runs = recover.clone();
                 async move { runs.recover().await }
+            }),
+            Job::new("runs.wake", WAKING, move || {
+                let runs = wake.clone();
+                async move { runs.wake().await }
             }),
         ]
     }
@@ -59,23 +60,34 @@ impl Runs {
         Ok(())
     }
 
-    /// Ends the runs of nodes that are dead.
+    /// Goes on with the runs of nodes that are dead, and with those that were handed over.
     pub async fn recover(&self) -> Result<()> {
         let dead_after = i64::try_from(self.inner.config.dead_after_ms).unwrap_or(i64::MAX);
-        loop {
+        while !self.is_draining() {
             let lost = self.lost().await?;
-            let mut tx = self.inner.db.begin().await?;
-            let orphans =
-                store::claim_orphans(&mut tx, (self.inner.node, &lost), dead_after, CLAIM_MAX)
-                    .await?;
-            tx.commit().await?;
-            for orphan in &orphans {
-                self.end_orphan(orphan).await?;
-            }
-            if orphans.len() < usize::try_from(CLAIM_MAX).unwrap_or(usize::MAX) {
-                return Ok(());
+            let (node, db) = (self.inner.node, &self.inner.db);
+            let claimed = store::claim(db, (node, &lost), dead_after, CLAIM_MAX).await?;
+            let all = claimed.len() < usize::try_from(CLAIM_MAX).unwrap_or(usize::MAX);
+            claimed.into_iter().for_each(|run| self.resume(run));
+            if all {
+                break;
             }
         }
+        Ok(())
+    }
+
+    /// Goes on with suspended runs whose time has come: they slept long enough, or are to end.
+    pub async fn wake(&self) -> Result<()> {
+        while !self.is_draining() {
+            let now = self.inner.clock.now();
+            let claimed = store::claim_due(&self.inner.db, self.inner.node, now, CLAIM_MAX).await?;
+            let all = claimed.len() < usize::try_from(CLAIM_MAX).unwrap_or(usize::MAX);
+            claimed.into_iter().for_each(|run| self.resume(run));
+            if all {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Runs this node owns and does not run: their end could not be written. Asked for in this order: a run is in
@@ -86,116 +98,42 @@ impl Runs {
         Ok(open)
     }
 
-    async fn end_orphan(&self, orphan: &store::Orphan) -> Result<()> {
-        let (org, run) = (orphan.row.org, orphan.row.run);
-        let db = &self.inner.db;
-        let now = self.inner.clock.now();
-        let seq = last_event(db, org, run.0).await? + 1;
-        let usage = self.orphan_usage(orphan, now).await?;
-        let cancelled = orphan.cancel_requested_at.is_some();
-        let (state, stop_reason) = if cancelled {
-            ("cancelled", "cancelled")
-        } else {
-            ("failed", "host_error")
-        };
-        let fault = (!cancelled).then(
-            || serde_json::json!({ "blame": "host", "message": "the host that ran it died" }),
-        );
-        let receipt = Receipt {
-            requested_at: orphan.cancel_requested_at,
-            observed_at: Some(now),
-            stopped_at: None,
-            place: "host".to_owned(),
-            fuel: usage.fuel,
-            memory_peak_bytes: 0,
-            usage,
-            in_flight: Vec::new(),
-        };
-        let done = Event::Done(Box::new(Done {
-            state,
-            stop_reason: stop_reason.to_owned(),
-            fault: fault.clone(),
-            usage,
-            receipt: receipt.clone(),
-        }));
-        let end = End {
-            state,
-            stop_reason: stop_reason.to_owned(),
-            output: output_so_far(db, org, run).await?,
-            fault: fault.map(|fault| fault.to_string()),
-            receipt: serde_json::to_string(&receipt)?,
-            guest_log: None,
-            events: vec![done.store(seq, now)?],
-            at: now,
-            closing: true,
-            usage: usage_record(&orphan.row, usage, now),
-        };
-        let key = Key {
-            org,
-            run,
-            term: orphan.term,
-        };
-        let change = Change::End {
-            key,
-            live: Live::new(run),
-            end: Box::new(end),
-        };
-        self.inner
-            .writer
-            .push(run.0.as_u128(), change)
-            .await?
-            .wait()
-            .await?;
-        tracing::warn!(%run, state, "a run whose host died was ended");
-        metrics::counter!("bulkhead_runs_recovered_total").increment(1);
-        Ok(())
+    pub(in crate::runs) fn is_draining(&self) -> bool {
+        self.inner.draining.load(Ordering::Relaxed)
     }
 
-    /// What the journal knows; what the run used after its last step died with its host, so it is an estimate.
-    async fn orphan_usage(
-        &self,
-        orphan: &store::Orphan,
-        now: time::OffsetDateTime,
-    ) -> Result<Usage> {
-        let (fuel, generations) =
-            store::known_usage(&self.inner.db, orphan.row.org, orphan.row.run).await?;
-        let (mut input_tokens, mut output_tokens) = (0, 0);
-        for generation in &generations {
-            let tokens = recorded_tokens(generation);
-            input_tokens += i64::try_from(tokens.input).unwrap_or(0);
-            output_tokens += i64::try_from(tokens.output).unwrap_or(0);
-        }
-        let wall_ms =
-            i64::try_from((now - orphan.row.created_at).whole_milliseconds()).unwrap_or(i64::MAX);
-        Ok(Usage {
-            input_tokens,
-            output_tokens,
-            estimated: true,
-            fuel,
-            wall_ms,
-            ..Usage::default()
-        })
+    /// Resolves when a stop was not effective in time: this host is to drain and go.
+    pub async fn escalated(&self) {
+        let mut escalated = self.inner.escalated.subscribe();
+        // The sender lives in `self`.
+        let _ = escalated.wait_for(|escalated| *escalated).await;
     }
 
-    /// Stops what is left and says goodbye: nothing of this node is alive afterwards.
+    /// Lets runs end for half of the grace, hands over what is left, and says goodbye: nothing of this node is alive
+    /// afterwards, and no run has ended because of it.
     pub async fn leave(&self, grace: Duration) -> Result<()> {
-        let deadline = tokio::time::Instant::now() + grace;
+        self.inner.draining.store(true, Ordering::Relaxed);
+        let now = tokio::time::Instant::now();
+        self.gone_by(now + grace / 2).await;
+        let asked_at = self.inner.clock.now();
         for live in self.inner.live.all() {
-            if tokio::time::timeout_at(deadline, live.ended())
-                .await
-                .is_err()
-            {
-                break;
+            live.stop(StopCause::Shutdown, asked_at);
+        }
+        // A run that cannot be handed over is another node's to recover.
+        self.gone_by(now + grace + Duration::from_secs(5)).await;
+        store::leave(&self.inner.db, self.inner.node).await?;
+        self.inner.announce.released().await
+    }
+
+    async fn gone_by(&self, deadline: tokio::time::Instant) {
+        let all = self.inner.live.all();
+        let ends: Vec<_> = all.iter().map(|live| live.ended()).collect();
+        // A run that leaves is gone when nobody here holds it.
+        drop(all);
+        for gone in ends {
+            if tokio::time::timeout_at(deadline, gone).await.is_err() {
+                return;
             }
         }
-        let left: Vec<Arc<Live>> = self.inner.live.all();
-        let now = self.inner.clock.now();
-        left.iter()
-            .for_each(|live| live.stop(StopCause::Shutdown, now));
-        for live in left {
-            // A run whose end cannot be written is another node's to recover.
-            let _ = tokio::time::timeout(Duration::from_secs(5), live.ended()).await;
-        }
-        store::leave(&self.inner.db, self.inner.node).await
     }
 }

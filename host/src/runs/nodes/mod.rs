@@ -4,3 +4,5 @@
 pub mod announce;
 mod jobs;
 mod store;
+
+pub(in crate::runs) use store::Claimed;

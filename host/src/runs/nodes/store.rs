@@ -1,11 +1,13 @@
 //! The statements of nodes: heartbeats, cancels told to the database only, and the runs of the dead.
 
-use sqlx::{PgConnection, PgExecutor, PgPool};
+use sqlx::PgPool;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
-use crate::agents::AgentId;
+use crate::agents::{AgentId, Resolved};
 use crate::identity::KeyId;
-use crate::kit::{OrgId, Result};
+use crate::kit::{Error, OrgId, Result};
+use crate::runs::log::record::Key;
 use crate::runs::store::NewRow;
 use crate::runs::{NodeId, RunId};
 
@@ -56,81 +58,165 @@ pub(super) async fn open_of(db: &PgPool, node: NodeId) -> Result<Vec<RunId>> {
     Ok(runs)
 }
 
-/// A run whose host is gone.
-pub(super) struct Orphan {
-    pub(super) row: NewRow,
-    pub(super) term: i32,
-    pub(super) cancel_requested_at: Option<OffsetDateTime>,
+/// A run this node has taken, under a term of its own.
+#[derive(Debug)]
+pub(in crate::runs) struct Claimed {
+    pub(in crate::runs) row: NewRow,
+    pub(in crate::runs) resolved: Resolved,
+    pub(in crate::runs) term: i32,
+    /// Hosts that died with it.
+    pub(in crate::runs) deaths: i32,
+    pub(in crate::runs) cancel_requested_at: Option<OffsetDateTime>,
+    pub(in crate::runs) was_suspended: bool,
+    pub(in crate::runs) suspended_usage: Option<String>,
 }
 
-/// Takes over runs of dead nodes: the term grows, so that a node that was only slow writes nothing more. Rows that
-/// another node is taking are skipped. `lost` are runs of this node that it does not run.
-pub(super) async fn claim_orphans(
-    tx: &mut PgConnection,
+impl Claimed {
+    pub(in crate::runs) fn key(&self) -> Key {
+        Key {
+            org: self.row.org,
+            run: self.row.run,
+            term: self.term,
+        }
+    }
+}
+
+struct ClaimedRow {
+    org: OrgId,
+    run: RunId,
+    agent: AgentId,
+    version: i32,
+    channel: Option<String>,
+    input: String,
+    seed: Vec<u8>,
+    deadline_at: OffsetDateTime,
+    fuel_max: i64,
+    limits_digest: Option<Vec<u8>>,
+    created_by: Option<Uuid>,
+    created_at: OffsetDateTime,
+    term: i32,
+    deaths: i32,
+    cancel_requested_at: Option<OffsetDateTime>,
+    was: String,
+    suspended_usage: Option<String>,
+    digest: Vec<u8>,
+    model: Option<String>,
+}
+
+impl ClaimedRow {
+    fn into_claimed(self, node: NodeId) -> Result<Claimed> {
+        let bytes = |bytes: Vec<u8>| <[u8; 32]>::try_from(bytes);
+        let broken = |_| Error::internal("a run's seed or digest is not 32 bytes");
+        Ok(Claimed {
+            resolved: Resolved {
+                agent: self.agent,
+                version: self.version,
+                digest: bytes(self.digest).map_err(broken)?,
+                channel: None,
+                model: self.model.unwrap_or_else(|| "default".to_owned()),
+            },
+            row: NewRow {
+                org: self.org,
+                run: self.run,
+                agent: self.agent,
+                version: self.version,
+                channel: self.channel,
+                state: "running",
+                input: self.input,
+                metadata: None,
+                seed: bytes(self.seed).map_err(broken)?,
+                deadline_at: self.deadline_at,
+                fuel_max: self.fuel_max,
+                limits: self.limits_digest.map(bytes).transpose().map_err(broken)?,
+                node,
+                created_by: KeyId(self.created_by.unwrap_or_default()),
+                created_at: self.created_at,
+            },
+            term: self.term,
+            deaths: self.deaths,
+            cancel_requested_at: self.cancel_requested_at,
+            was_suspended: self.was == "suspended",
+            suspended_usage: self.suspended_usage,
+        })
+    }
+}
+
+/// Takes over runs of dead nodes and runs that were let go of: the term grows, so that a node that was only slow
+/// writes nothing more. Rows that another node is taking are skipped; organizations take turns. `lost` are runs of
+/// this node that it does not run.
+pub(super) async fn claim(
+    db: &PgPool,
     (node, lost): (NodeId, &[RunId]),
     dead_after_ms: i64,
     limit: i64,
-) -> Result<Vec<Orphan>> {
+) -> Result<Vec<Claimed>> {
     let lost: Vec<_> = lost.iter().map(|run| run.0).collect();
-    let rows = sqlx::query!(
-        r#"update runs r set node_id = $1, term = r.term + 1
-           from (
-             select r.org_id, r.id from runs r left join nodes n on n.id = r.node_id
-             where r.ended_at is null
+    let rows = sqlx::query_as!(
+        ClaimedRow,
+        r#"with open as (
+             select r.org_id, r.id, r.term, (n.id is not null) as died,
+               row_number() over (partition by r.org_id order by r.id) as turn
+             from runs r left join nodes n on n.id = r.node_id
+             where r.ended_at is null and r.state <> 'suspended'
                and ((r.node_id = $1 and r.id = any($4))
                  or (r.node_id <> $1 and (n.id is null or n.stopped_at is not null
-                   or n.heartbeat_at < clock_timestamp() - make_interval(secs => $2::bigint / 1000.0))))
-             order by r.id limit $3 for no key update of r skip locked) o
-           where r.org_id = o.org_id and r.id = o.id
-           returning r.org_id as "org: OrgId", r.id as "run: RunId", r.agent_id as "agent: AgentId", r.version,
-             r.deadline_at, r.fuel_max, r.limits_digest, r.created_by, r.created_at, r.term, r.cancel_requested_at"#,
+                   or n.heartbeat_at < clock_timestamp() - make_interval(secs => $2::bigint / 1000.0))))),
+           chosen as (
+             select r.org_id, r.id, r.state, o.died
+             from open o join runs r on r.org_id = o.org_id and r.id = o.id and r.term = o.term
+             where r.ended_at is null
+             order by o.turn, r.id limit $3 for no key update of r skip locked)
+           update runs r set node_id = $1, term = r.term + 1,
+             deaths = r.deaths + case when c.died and r.node_id <> $1 then 1 else 0 end
+           from chosen c, agent_versions v
+           where r.org_id = c.org_id and r.id = c.id
+             and v.org_id = r.org_id and v.agent_id = r.agent_id and v.number = r.version
+           returning r.org_id as "org: OrgId", r.id as "run: RunId", r.agent_id as "agent: AgentId", r.version, r.channel,
+             r.input::text as "input!", r.seed, r.deadline_at, r.fuel_max, r.limits_digest, r.created_by, r.created_at, r.term, r.deaths,
+             r.cancel_requested_at, c.state as was, r.suspended_usage::text as suspended_usage, v.digest,
+             v.manifest ->> 'model' as model"#,
         node.0,
         dead_after_ms,
         limit,
         &lost,
     )
-    .fetch_all(tx)
+    .fetch_all(db)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Orphan {
-            row: NewRow {
-                org: row.org,
-                run: row.run,
-                agent: row.agent,
-                version: row.version,
-                channel: None,
-                state: "running",
-                input: String::new(),
-                metadata: None,
-                seed: [0; 32],
-                deadline_at: row.deadline_at,
-                fuel_max: row.fuel_max,
-                limits: row.limits_digest.and_then(|digest| digest.try_into().ok()),
-                node,
-                created_by: KeyId(row.created_by.unwrap_or_default()),
-                created_at: row.created_at,
-            },
-            term: row.term,
-            cancel_requested_at: row.cancel_requested_at,
-        })
-        .collect())
+    rows.into_iter().map(|row| row.into_claimed(node)).collect()
 }
 
-/// What an unfinished run is known to have used: fuel at its last step, and the tokens of its finished generations.
-pub(super) async fn known_usage(
-    db: impl PgExecutor<'_>,
-    org: OrgId,
-    run: RunId,
-) -> Result<(i64, Vec<String>)> {
-    let row = sqlx::query!(
-        r#"select coalesce(max(fuel_before), 0) as "fuel!",
-             array_agg(response::text) filter (where kind = 'model.generate' and response is not null) as generations
-           from run_steps where org_id = $1 and run_id = $2"#,
-        org.0,
-        run.0,
+/// Takes suspended runs whose time has come.
+pub(super) async fn claim_due(
+    db: &PgPool,
+    node: NodeId,
+    now: OffsetDateTime,
+    limit: i64,
+) -> Result<Vec<Claimed>> {
+    let rows = sqlx::query_as!(
+        ClaimedRow,
+        r#"with due as (
+             select r.org_id, r.id, r.term, row_number() over (partition by r.org_id order by r.wake_at) as turn
+             from runs r
+             where r.state = 'suspended'
+               and (r.wake_at <= $2 or r.deadline_at <= $2 or r.cancel_requested_at is not null)),
+           chosen as (
+             select r.org_id, r.id, r.state
+             from due d join runs r on r.org_id = d.org_id and r.id = d.id and r.term = d.term
+             where r.state = 'suspended'
+             order by d.turn, r.id limit $3 for no key update of r skip locked)
+           update runs r set node_id = $1, term = r.term + 1, state = 'running', wake_at = null
+           from chosen c, agent_versions v
+           where r.org_id = c.org_id and r.id = c.id
+             and v.org_id = r.org_id and v.agent_id = r.agent_id and v.number = r.version
+           returning r.org_id as "org: OrgId", r.id as "run: RunId", r.agent_id as "agent: AgentId", r.version, r.channel,
+             r.input::text as "input!", r.seed, r.deadline_at, r.fuel_max, r.limits_digest, r.created_by, r.created_at, r.term, r.deaths,
+             r.cancel_requested_at, c.state as was, r.suspended_usage::text as suspended_usage, v.digest,
+             v.manifest ->> 'model' as model"#,
+        node.0,
+        now,
+        limit,
     )
-    .fetch_one(db)
+    .fetch_all(db)
     .await?;
-    Ok((row.fuel, row.generations.unwrap_or_default()))
+    rows.into_iter().map(|row| row.into_claimed(node)).collect()
 }

@@ -136,6 +136,18 @@ impl Admission {
         }
     }
 
+    /// A seat for a run that was accepted before: on another node, or in an earlier life.
+    pub(in crate::runs) fn seat(&self, org: OrgId) -> Queued {
+        let org = self.org(org);
+        org.waiting.fetch_add(1, Ordering::Relaxed);
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        Queued {
+            host: Arc::clone(&self.host),
+            org,
+            waiting: Arc::clone(&self.waiting),
+        }
+    }
+
     /// A place or a seat for a run of an organization that may have so many at one time.
     pub(super) fn admit(&self, org: OrgId, places: u64) -> Result<Admitted> {
         let org = self.org(org);

@@ -11,8 +11,9 @@ use crate::agents::Resolved;
 use crate::identity::Caller;
 use crate::kit::{Error, Result};
 use crate::limits::Effective;
-use crate::runs::execute::Work;
-use crate::runs::log::{Change, Event, Live, Record, stream::Stream};
+use crate::runs::life::execute::Work;
+use crate::runs::log::record::Key;
+use crate::runs::log::{Change, Event, Live, Record, Stored, stream::Stream};
 use crate::runs::store::NewRow;
 use crate::runs::{RunId, Runs};
 
@@ -25,6 +26,10 @@ impl Runs {
         new: NewRun,
         id: Option<Uuid>,
     ) -> Result<Started> {
+        if self.is_draining() {
+            let refused = Error::unavailable("This host takes no more runs; another one does.");
+            return Err(refused.retry_after(Duration::from_secs(1)));
+        }
         let resolved = self
             .inner
             .agents
@@ -58,16 +63,7 @@ impl Runs {
         };
         let started = started.store(1, row.created_at)?;
         let key = row.key();
-        let record = Record::new(
-            key,
-            Arc::clone(&live),
-            1,
-            (
-                self.inner.writer.clone(),
-                self.inner.clock.clone(),
-                self.inner.tasks.clone(),
-            ),
-        );
+        let record = self.record(key, &live, std::slice::from_ref(&started));
         let work = Work::new(row.clone(), (resolved, limits), messages, record);
         let begin = Change::Begin {
             live: Arc::clone(&live),
@@ -86,6 +82,22 @@ impl Runs {
         Ok(Started { run, live, events })
     }
 
+    /// The log of a run of this node that has said `said`.
+    pub(in crate::runs) fn record(
+        &self,
+        key: Key,
+        live: &Arc<Live>,
+        said: &[Stored],
+    ) -> Arc<Record> {
+        let inner = &self.inner;
+        let with = (
+            inner.writer.clone(),
+            inner.clock.clone(),
+            inner.tasks.clone(),
+        );
+        Record::new(key, Arc::clone(live), said, with)
+    }
+
     /// Makes the run durable, says so, and executes it.
     async fn begin(
         &self,
@@ -94,16 +106,16 @@ impl Runs {
         admitted: Admitted,
         tell: oneshot::Sender<Result<()>>,
     ) {
-        let run = work.row.run;
-        let durable = match self.inner.writer.push(run.0.as_u128(), begin).await {
-            Ok(durable) => durable.wait().await,
+        let live = Arc::clone(&work.record.live);
+        let durable = match self.inner.writer.push(live.run.0.as_u128(), begin).await {
+            Ok(durable) => durable.wait().await.map(drop),
             Err(error) => Err(error),
         };
         let begun = durable.is_ok();
         // A client that is gone hears nothing; its run goes on.
         let _ = tell.send(durable);
         if !begun {
-            self.inner.live.remove(run);
+            self.inner.live.remove(&live);
             return;
         }
         metrics::counter!("bulkhead_runs_started_total").increment(1);

@@ -31,6 +31,19 @@ impl Runs {
     /// Begins to hear what other nodes tell, and to tell them.
     pub async fn listen(&self) {
         self.inner.announce.listen().await;
+        let runs = self.clone();
+        let shutdown = self.inner.tasks.shutdown().clone();
+        let claim = async move {
+            loop {
+                runs.inner.announce.on_released().await;
+                if let Err(error) = runs.recover().await {
+                    tracing::warn!(%error, cause = error.chain(), "released runs were not claimed; a job does");
+                }
+            }
+        };
+        self.inner
+            .tasks
+            .spawn(async move { shutdown.run_until_cancelled(claim).await });
     }
 }
 

@@ -2,24 +2,27 @@
 //! last event and the usage. Called once for each run, after its guest is gone.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 use serde_json::json;
 
 use super::execute::{Ended, Stopped, Work, in_flight};
-use super::log::change::End;
-use super::log::event::Done;
-use super::log::record::Rest;
-use super::log::{Change, Event, StopCause, last_event, output_so_far};
-use super::{Receipt, Runs, Usage, store};
-use crate::billing::UsageRecord;
-use crate::kit::Result;
+use crate::kit::{Error, Result};
+use crate::runs::log::change::{End, FENCED};
+use crate::runs::log::event::Done;
+use crate::runs::log::record::Rest;
+use crate::runs::log::step::DIVERGED;
+use crate::runs::log::{Change, Event, StopCause, all_events, text_of};
+use crate::runs::{Receipt, Runs, Usage, store};
 use crate::sandbox::bindings::bulkhead::agent::types::{Failure, Outcome};
 use crate::sandbox::wasi::{Log, Written};
 use crate::sandbox::{Blame, Fault, Limit};
 
 /// Text of an author's or a provider's error that is kept.
 const MESSAGE_MAX: usize = 4 << 10;
+
+const FAILED: &str = "the host failed; its log has the cause";
 
 /// How a run ended, in the words of the contract.
 #[derive(Debug)]
@@ -31,7 +34,6 @@ pub struct Verdict {
 
 impl Runs {
     pub(super) async fn finish(&self, work: &Work, ended: Ended, log: Option<&Log>) {
-        let verdict = verdict(&ended);
         if let Ended::Lost(error) = &ended {
             tracing::error!(run = %work.row.run, %error, cause = error.chain(), "a run was lost to the host");
         }
@@ -39,11 +41,19 @@ impl Runs {
             tracing::error!(run = %work.row.run, error = format!("{error:#}"), "a host call failed");
         }
         let rest = work.record.rest();
+        let verdict = match &ended {
+            Ended::Returned(_) if rest.unsaid => {
+                tracing::error!(run = %work.row.run, "a run came to its end without what it had said before");
+                Verdict::host("diverged: The run did not say again what it had said.")
+            }
+            ended => verdict(ended),
+        };
         let mut written = self
             .write_end(work, &ended, verdict, (log, rest, false))
             .await;
         if let Err(error) = &written
             && work.record.live.is_broken()
+            && !error.is(FENCED)
         {
             // A write was lost: the log ends after the last event that is there.
             tracing::error!(run = %work.row.run, %error, cause = error.chain(), "a run's log is incomplete");
@@ -56,20 +66,26 @@ impl Runs {
                 Err(error) => Err(error),
             };
         }
-        if let Err(error) = written {
-            // The run stays open under this node's lease; the recovery job ends it.
-            tracing::error!(run = %work.row.run, %error, cause = error.chain(), "a run's end was not written");
+        match written {
+            Ok(()) => {}
+            Err(error) if error.is(FENCED) => {
+                tracing::warn!(run = %work.row.run, "a run ended here that another host has by now");
+            }
+            Err(error) => {
+                // The run stays open under this node's lease; the recovery job goes on with it.
+                tracing::error!(run = %work.row.run, %error, cause = error.chain(), "a run's end was not written");
+            }
         }
     }
 
     async fn what_is_there(&self, work: &Work) -> Result<Rest> {
-        let (db, org, run) = (&self.inner.db, work.row.org, work.row.run);
-        let next_event = last_event(db, org, run.0).await? + 1;
-        let text = output_so_far(db, org, run).await?;
+        let said = all_events(&self.inner.db, work.row.org, work.row.run).await?;
         Ok(Rest {
             held: Vec::new(),
-            next_event,
-            text,
+            next_event: said.last().map_or(0, |event| event.seq) + 1,
+            text: text_of(&said),
+            steps: Vec::new(),
+            unsaid: false,
         })
     }
 
@@ -109,9 +125,10 @@ impl Runs {
                 .map(|log| serde_json::to_string(&log))
                 .transpose()?,
             events,
+            steps: rest.steps,
             at: now,
             closing,
-            usage: usage_record(work, usage, now),
+            usage: store::usage_record(&work.row, usage, now),
         };
         let change = Change::End {
             key: work.record.key,
@@ -168,9 +185,14 @@ fn verdict(ended: &Ended) -> Verdict {
             Verdict::failed(limit_reason(*limit), Blame::Limit, &limit.to_string())
         }
         Ended::Faulted(Fault::Trap(what)) => Verdict::failed("trap", Blame::Guest, what),
-        Ended::Faulted(Fault::Host(_) | Fault::Full) | Ended::Lost(_) => {
-            Verdict::host("the host failed; its log has the cause")
-        }
+        Ended::Faulted(Fault::Host(error)) => match error.downcast_ref::<Error>() {
+            Some(diverged) if diverged.is(DIVERGED) => {
+                Verdict::host(&format!("diverged: {}", diverged.detail))
+            }
+            _ => Verdict::host(FAILED),
+        },
+        Ended::Faulted(Fault::Full | Fault::Away(_)) | Ended::Lost(_) => Verdict::host(FAILED),
+        Ended::Refused(why) => Verdict::host(why),
         Ended::Stopped(stopped) => match stopped.cause {
             StopCause::Cancelled => Verdict {
                 state: "cancelled",
@@ -180,7 +202,7 @@ fn verdict(ended: &Ended) -> Verdict {
             StopCause::Deadline => {
                 Verdict::failed("deadline", Blame::Limit, "the run's time was up")
             }
-            StopCause::Shutdown => Verdict::host("the host was stopped"),
+            StopCause::Shutdown | StopCause::Lost => Verdict::host(FAILED),
         },
     }
 }
@@ -202,23 +224,22 @@ fn limit_reason(limit: Limit) -> &'static str {
     }
 }
 
-fn usage(work: &Work, now: time::OffsetDateTime) -> Usage {
+/// What the run used. A life that was stopped before it came as far as an earlier one used what that one did.
+pub(super) fn usage(work: &Work, now: time::OffsetDateTime) -> Usage {
     let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-    let tokens = work.tokens.total();
+    let (tokens, before) = (work.tokens.total(), &work.used);
     let wall = (now - work.row.created_at).whole_milliseconds();
+    let (input, output) = (number(tokens.input), number(tokens.output));
+    let short = before.input_tokens > input || before.output_tokens > output;
     Usage {
-        input_tokens: number(tokens.input),
-        output_tokens: number(tokens.output),
-        estimated: tokens.estimated,
-        fuel: number(work.meter.fuel()),
+        input_tokens: input.max(before.input_tokens),
+        output_tokens: output.max(before.output_tokens),
+        estimated: tokens.estimated || (short && before.estimated),
+        fuel: number(work.meter.fuel()).max(before.fuel),
         wall_ms: i64::try_from(wall).unwrap_or(i64::MAX),
-        memory_peak_bytes: number(work.meter.memory_peak()),
-        host_calls: number(work.meter.host_calls()),
+        memory_peak_bytes: number(work.meter.memory_peak()).max(before.memory_peak_bytes),
+        host_calls: number(work.meter.host_calls()).max(before.host_calls),
     }
-}
-
-pub(super) fn usage_record(work: &Work, usage: Usage, now: time::OffsetDateTime) -> UsageRecord {
-    store::usage_record(&work.row, usage, now)
 }
 
 fn receipt(work: &Work, ended: &Ended, usage: Usage) -> Receipt {
@@ -240,10 +261,11 @@ fn receipt(work: &Work, ended: &Ended, usage: Usage) -> Receipt {
         observed_at: times.1,
         stopped_at: times.2,
         place: place.to_owned(),
-        fuel: i64::try_from(work.meter.fuel()).unwrap_or(i64::MAX),
+        fuel: usage.fuel,
         memory_peak_bytes: usage.memory_peak_bytes,
         usage,
         in_flight: in_flight(place),
+        escalated: work.escalated.load(Ordering::Relaxed),
     }
 }
 

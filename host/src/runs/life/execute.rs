@@ -1,28 +1,33 @@
 //! Executing a run: wait for a place, link, put the guest into its slot, and watch. Whatever happens first — the
-//! guest's own end, a stop, the deadline — decides; the guest is gone before the end is written.
+//! guest's own end, a stop, the deadline, a long wait — decides; the guest is gone before anything is written of it.
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::Runs;
-use super::imports::Guest;
-use super::log::{Change, Record, StopCause, Stopping};
-use super::start::{Admitted, Message, Place, Role};
-use super::store::NewRow;
 use crate::agents::Resolved;
 use crate::billing;
 use crate::kit::{Error, Result, clock};
 use crate::limits::Effective;
+use crate::runs::imports::Guest;
+use crate::runs::journal::Past;
+use crate::runs::log::{Change, Record, StopCause, Stopping};
+use crate::runs::start::{Admitted, Message, Place, Role};
+use crate::runs::store::NewRow;
+use crate::runs::{Runs, Usage};
 use crate::sandbox::bindings::bulkhead::agent::types;
 use crate::sandbox::host::IN_GUEST;
 use crate::sandbox::wasi::Log;
-use crate::sandbox::{AgentPre, Fault, Host, Limits, Meter, invoke};
+use crate::sandbox::{AgentPre, Fault, Host, Limits, Meter, Running, invoke};
 
 /// How long a run waits before it asks a full engine again.
 const FULL_PAUSE: Duration = Duration::from_millis(20);
+
+/// Where a run is that waits for a place.
+pub const QUEUED: &str = "queued";
 
 /// A run to execute.
 #[derive(Debug)]
@@ -36,6 +41,14 @@ pub struct Work {
     /// What the guest used, readable while it runs.
     pub meter: Arc<Meter>,
     pub tokens: billing::Meter,
+    /// What earlier lives of the run left.
+    pub past: Past,
+    /// What they are known to have used: this life counts anew, and may not come as far.
+    pub used: Usage,
+    /// Where it is until it has a place.
+    pub waits: &'static str,
+    /// Its stop was not effective in time.
+    pub escalated: AtomicBool,
 }
 
 impl Work {
@@ -54,6 +67,10 @@ impl Work {
             record,
             meter,
             tokens: billing::Meter::default(),
+            past: Past::default(),
+            used: Usage::default(),
+            waits: QUEUED,
+            escalated: AtomicBool::new(false),
         }
     }
 }
@@ -66,6 +83,18 @@ pub enum Ended {
     Stopped(Stopped),
     /// The host could not run it; the cause is in the log.
     Lost(Error),
+    /// It is not run again, for a reason a reader may see.
+    Refused(String),
+}
+
+/// What a life of a run comes to.
+enum Outcome {
+    /// The run has ended.
+    Ended(Ended),
+    /// It goes on later, or elsewhere.
+    Leaves { wake_at: Option<OffsetDateTime> },
+    /// Another host has it.
+    Lost,
 }
 
 /// A stop that took effect.
@@ -81,15 +110,20 @@ pub struct Stopped {
 
 impl Runs {
     /// A run's whole life after its first event is durable.
-    pub(super) async fn execute(&self, work: Work, admitted: Admitted) {
+    pub(in crate::runs) async fn execute(&self, work: Work, admitted: Admitted) {
         let (ended, log) = self.run_to_end(&work, admitted).await;
-        self.finish(&work, ended, log.as_ref()).await;
-        self.inner.live.remove(work.row.run);
+        match outcome(ended) {
+            Outcome::Ended(ended) => self.finish(&work, ended, log.as_ref()).await,
+            Outcome::Leaves { wake_at } => self.let_go(&work, wake_at).await,
+            Outcome::Lost => {}
+        }
+        self.inner.live.remove(&work.record.live);
+        work.record.live.release();
     }
 
     async fn run_to_end(&self, work: &Work, admitted: Admitted) -> (Ended, Option<Log>) {
         let _place = match self
-            .unless_stopped(work, "queued", self.place(work, admitted))
+            .unless_stopped(work, work.waits, self.place(work, admitted))
             .await
         {
             Ok(Ok(place)) => place,
@@ -112,7 +146,7 @@ impl Runs {
                 // Another tenant's guests hold what this one needs beyond its slot: memories, tables.
                 Ended::Faulted(Fault::Full) => {
                     let pause = tokio::time::sleep(FULL_PAUSE);
-                    if let Err(stopped) = self.unless_stopped(work, "queued", pause).await {
+                    if let Err(stopped) = self.unless_stopped(work, QUEUED, pause).await {
                         return (Ended::Stopped(stopped), None);
                     }
                 }
@@ -136,7 +170,7 @@ impl Runs {
                 let observed_at = self.inner.clock.now();
                 let place = work.meter.place();
                 running.stop();
-                running.wait().await;
+                self.gone(work, &mut running).await;
                 Ended::Stopped(self.stopped(stopping, observed_at, place))
             }
             value = running.wait() => match value {
@@ -144,6 +178,18 @@ impl Runs {
                 Some(Err(fault)) => Ended::Faulted(fault),
                 None => Ended::Lost(Error::internal("the guest's future panicked")),
             }
+        }
+    }
+
+    /// Waits until a stopped guest is gone. One slice is what a stop takes; a guest that is there much longer is the
+    /// host's own fault, and the host stops taking work.
+    async fn gone<T>(&self, work: &Work, running: &mut Running<T>) {
+        let soon = Duration::from_millis(self.inner.config.stop_effective_ms);
+        if tokio::time::timeout(soon, running.wait()).await.is_err() {
+            tracing::error!(run = %work.row.run, place = work.meter.place(), "a stop is not effective; this host drains");
+            work.escalated.store(true, Ordering::Relaxed);
+            self.inner.escalated.send_replace(true);
+            running.wait().await;
         }
     }
 
@@ -223,6 +269,19 @@ impl Runs {
     }
 }
 
+fn outcome(ended: Ended) -> Outcome {
+    match ended {
+        Ended::Faulted(Fault::Away(away)) => Outcome::Leaves {
+            wake_at: Some(away.until),
+        },
+        Ended::Stopped(stopped) if stopped.cause == StopCause::Shutdown => {
+            Outcome::Leaves { wake_at: None }
+        }
+        Ended::Stopped(stopped) if stopped.cause == StopCause::Lost => Outcome::Lost,
+        ended => Outcome::Ended(ended),
+    }
+}
+
 fn turn(work: &Work) -> types::Turn {
     let messages = work
         .messages
@@ -243,9 +302,9 @@ fn turn(work: &Work) -> types::Turn {
 }
 
 /// What a stop cut off, in words for the receipt.
-pub(super) fn in_flight(place: &'static str) -> Vec<String> {
+pub fn in_flight(place: &'static str) -> Vec<String> {
     match place {
-        IN_GUEST | "queued" | "compiling" | "finishing" => Vec::new(),
+        IN_GUEST | QUEUED | "compiling" | "finishing" => Vec::new(),
         call => vec![call.to_owned()],
     }
 }
