@@ -25,7 +25,9 @@ pub trait Apply: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<Result<()>>>> + Send + 'a;
 
     /// How much a change writes; a batch ends where it holds `WEIGHT_MAX`.
-    fn weight(&self, change: &Self::Change) -> usize;
+    fn weight(&self, _change: &Self::Change) -> usize {
+        1
+    }
 
     /// The change is durable, or never will be. Called before the acknowledgement, in order.
     fn settled(&self, change: &Self::Change, outcome: &Result<()>);
