@@ -19,6 +19,7 @@ mod models;
 mod nodes;
 mod operations;
 mod postgres;
+mod replay;
 mod resume;
 mod runs;
 mod scheduler;

@@ -4,7 +4,13 @@ use wasmtime::component::Component;
 
 use super::upload::COMPONENT_REFUSED;
 use super::{Agents, Digest, store};
-use crate::kit::{Error, Result};
+use crate::kit::{Code, Error, Result};
+
+pub const COMPONENT_MISSING: Code = Code::new(
+    "component_missing",
+    409,
+    "The version's component is missing",
+);
 
 impl Agents {
     /// The component of a stored version, ready to be linked.

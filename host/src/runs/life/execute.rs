@@ -17,14 +17,14 @@ use crate::runs::journal::Past;
 use crate::runs::log::{Change, Record, StopCause, Stopping};
 use crate::runs::start::{Admitted, Message, Place, Role};
 use crate::runs::store::NewRow;
-use crate::runs::{Runs, Usage};
+use crate::runs::{RunId, Runs, Usage};
 use crate::sandbox::bindings::bulkhead::agent::types;
 use crate::sandbox::host::IN_GUEST;
 use crate::sandbox::wasi::Log;
 use crate::sandbox::{AgentPre, Fault, Host, Limits, Meter, Running, invoke};
 
 /// How long a run waits before it asks a full engine again.
-const FULL_PAUSE: Duration = Duration::from_millis(20);
+pub const FULL_PAUSE: Duration = Duration::from_millis(20);
 
 /// Where a run is that waits for a place.
 pub const QUEUED: &str = "queued";
@@ -159,7 +159,8 @@ impl Runs {
     async fn call(&self, work: &Work, pre: AgentPre<Guest>, guest: Guest) -> Ended {
         let sandbox = self.inner.sandbox.clone();
         let tenant = work.row.org.0.as_u128();
-        let call = invoke::run(sandbox, pre, guest, turn(work), self.wall(work));
+        let turn = turn(work.row.run, work.row.created_at, &work.messages);
+        let call = invoke::run(sandbox, pre, guest, turn, self.wall(work));
         let mut running = self
             .inner
             .scheduler
@@ -282,9 +283,9 @@ fn outcome(ended: Ended) -> Outcome {
     }
 }
 
-fn turn(work: &Work) -> types::Turn {
-    let messages = work
-        .messages
+/// What the guest is given; the same in every life of the run, and in its replays.
+pub fn turn(run: RunId, created_at: OffsetDateTime, messages: &[Message]) -> types::Turn {
+    let messages = messages
         .iter()
         .map(|message| types::Message {
             speaker: match message.role {
@@ -295,9 +296,9 @@ fn turn(work: &Work) -> types::Turn {
         })
         .collect();
     types::Turn {
-        run: work.row.run.to_string(),
+        run: run.to_string(),
         messages,
-        started_at: clock::epoch_ms(work.row.created_at),
+        started_at: clock::epoch_ms(created_at),
     }
 }
 

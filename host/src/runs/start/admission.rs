@@ -104,7 +104,7 @@ impl Admission {
         }
     }
 
-    pub(super) fn admit(&self, org: OrgId) -> Result<Admitted> {
+    pub(in crate::runs) fn admit(&self, org: OrgId) -> Result<Admitted> {
         let org = self.org(org);
         if let Ok(org_place) = Arc::clone(&org.places).try_acquire_owned()
             && let Ok(host_place) = Arc::clone(&self.host).try_acquire_owned()
