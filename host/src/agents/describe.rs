@@ -100,7 +100,7 @@ impl Agents {
         let mut linker = Linker::<Asked>::new(self.sandbox.engine());
         wasi::add_to_linker(&mut linker)?;
         log::add_to_linker::<Asked, Quiet>(&mut linker, |asked| {
-            asked.0.call();
+            asked.0.call_quietly();
             Quiet
         })?;
         types::add_to_linker::<Asked, Quiet>(&mut linker, |_| Quiet)?;

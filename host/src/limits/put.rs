@@ -17,12 +17,17 @@ pub struct Shown {
     pub value: u64,
     pub source: Source,
     pub maximum: u64,
+    /// What was set here, where anything was; another limit may bind it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub set: Option<u64>,
 }
 
 impl Limits {
     pub async fn of_org(&self, caller: &Caller) -> Result<Each<Shown>> {
-        let effective = self.effective(caller.org, None).await?;
-        Ok(show(&effective.each, |kind| *self.most().get(kind)))
+        let (set, none) = self.given(&self.inner.db, (caller.org, None)).await?;
+        Ok(show(&self.bind(&set, &none), &set, |kind| {
+            *self.most().get(kind)
+        }))
     }
 
     pub async fn put_of_org(
@@ -87,20 +92,24 @@ impl Limits {
     }
 
     async fn show_version(&self, caller: &Caller, version: (Uuid, i32)) -> Result<Each<Shown>> {
-        let org = self.effective(caller.org, None).await?;
-        let effective = self.effective(caller.org, Some(version)).await?;
-        Ok(show(&effective.each, |kind| org.each.get(kind).value))
+        let of = (caller.org, Some(version));
+        let (org, set) = self.given(&self.inner.db, of).await?;
+        let most = self.bind(&org, &Each::default());
+        Ok(show(&self.bind(&org, &set), &set, |kind| {
+            most.get(kind).value
+        }))
     }
 }
 
 const OF_HOST: &str = "is the operator's to set, for the whole host";
 const OF_ORG: &str = "is an organization's: set it there";
 
-fn show(each: &Each<Bound>, most: impl Fn(Kind) -> u64) -> Each<Shown> {
+fn show(each: &Each<Bound>, set: &Each<Option<u64>>, most: impl Fn(Kind) -> u64) -> Each<Shown> {
     Each::from_fn(|kind| Shown {
         value: each.get(kind).value,
         source: each.get(kind).source,
         maximum: most(kind),
+        set: *set.get(kind),
     })
 }
 

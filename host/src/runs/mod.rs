@@ -1,5 +1,5 @@
-//! Runs: one turn of one agent version, from the request to the terminal event. Owns admission, the journal, the log
-//! and the end; the only room that knows every capability a guest is offered. Nothing but PostgreSQL is truth.
+//! Runs: one turn of one agent version, from the request to the terminal event. Owns admission, journal, log, lives and
+//! end; the only room that knows every capability a guest is offered. Nothing but PostgreSQL is truth.
 
 pub mod cancel;
 pub mod guest;
@@ -63,9 +63,8 @@ struct Inner {
     announce: nodes::announce::Announce,
     admission: start::Admission,
     config: Config,
-    /// No new runs, and none claimed: this host is about to go.
+    /// No new runs, and none claimed.
     draining: AtomicBool,
-    /// True once a stop was not effective.
     escalated: watch::Sender<bool>,
 }
 

@@ -21,7 +21,8 @@ use crate::sandbox::{Sandbox, Scheduler};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Runs at one time on this host, and of one organization; what comes beyond is queued.
+    /// Runs at one time on this host, and of one organization that was given no other limit; what comes beyond is
+    /// queued.
     pub concurrent: u32,
     pub concurrent_per_org: u32,
     /// Runs that may wait; what comes beyond is refused with 429.

@@ -37,8 +37,9 @@ async fn shown(host: &TestHost, path: &str) -> Value {
     answer.json()
 }
 
-fn fuel(value: u64, source: &str, maximum: u64) -> Value {
-    json!({ "value": value, "source": source, "maximum": maximum })
+fn is(limit: &Value, value: u64, source: &str, maximum: u64) {
+    let is = (&limit["value"], &limit["source"], &limit["maximum"]);
+    assert_eq!(is, (&json!(value), &json!(source), &json!(maximum)));
 }
 
 /// Runs the spinner until its fuel is used up, and says how much it was.
@@ -51,7 +52,7 @@ async fn spent(host: &TestHost) -> Value {
 async fn a_limit_is_the_versions_then_the_organizations_then_the_hosts() {
     let host = host_with_spin().await;
     let all = shown(&host, OF_ORG).await;
-    assert_eq!(all["fuel"], fuel(9_000_000, "host", 9_000_000));
+    is(&all["fuel"], 9_000_000, "host", 9_000_000);
     for kind in kinds() {
         assert_eq!(all[kind.name]["source"], "host", "{}", kind.name);
         assert!(all[kind.name]["value"].as_u64() > Some(0), "{}", kind.name);
@@ -59,10 +60,12 @@ async fn a_limit_is_the_versions_then_the_organizations_then_the_hosts() {
     assert_eq!(spent(&host).await, 9_000_000);
 
     let org = put(&host, OF_ORG, json!({ "fuel": 5_000_000 })).await;
-    assert_eq!(org["fuel"], fuel(5_000_000, "org", 9_000_000));
-    assert_eq!(
-        shown(&host, OF_VERSION).await["fuel"],
-        fuel(5_000_000, "org", 5_000_000)
+    is(&org["fuel"], 5_000_000, "org", 9_000_000);
+    is(
+        &shown(&host, OF_VERSION).await["fuel"],
+        5_000_000,
+        "org",
+        5_000_000,
     );
     assert_eq!(spent(&host).await, 5_000_000, "at once");
 
@@ -72,8 +75,8 @@ async fn a_limit_is_the_versions_then_the_organizations_then_the_hosts() {
         json!({ "fuel": 4_000_000, "handles": 7 }),
     )
     .await;
-    assert_eq!(version["fuel"], fuel(4_000_000, "version", 5_000_000));
-    assert_eq!(version["handles"], fuel(7, "version", 4_096));
+    is(&version["fuel"], 4_000_000, "version", 5_000_000);
+    is(&version["handles"], 7, "version", 4_096);
     assert_eq!(spent(&host).await, 4_000_000);
     let asked = json!({ "input": "x", "max_fuel": 4_000_001 });
     let refused = host
@@ -90,9 +93,11 @@ async fn a_limit_is_the_versions_then_the_organizations_then_the_hosts() {
 
     // What the organization has binds its versions, those included that were set before.
     put(&host, OF_ORG, json!({ "fuel": 3_000_000 })).await;
-    assert_eq!(
-        shown(&host, OF_VERSION).await["fuel"],
-        fuel(3_000_000, "org", 3_000_000)
+    is(
+        &shown(&host, OF_VERSION).await["fuel"],
+        3_000_000,
+        "org",
+        3_000_000,
     );
     assert_eq!(spent(&host).await, 3_000_000);
 
@@ -100,7 +105,7 @@ async fn a_limit_is_the_versions_then_the_organizations_then_the_hosts() {
     put(&host, OF_ORG, json!({ "fuel": null })).await;
     assert_eq!(spent(&host).await, 4_000_000);
     let version = put(&host, OF_VERSION, json!({})).await;
-    assert_eq!(version["fuel"], fuel(9_000_000, "host", 9_000_000));
+    is(&version["fuel"], 9_000_000, "host", 9_000_000);
     assert_eq!(version["handles"]["source"], "host");
 }
 
@@ -229,11 +234,11 @@ async fn the_operators_maximum_is_for_those_who_were_given_it() {
         assert_eq!(peak(org).await, 1 << 20);
     }
     let more = put(&host, OF_ORG, json!({ "memory_bytes": 4 << 20 })).await;
-    assert_eq!(more["memory_bytes"], fuel(4 << 20, "org", 4 << 20));
+    is(&more["memory_bytes"], 4 << 20, "org", 4 << 20);
     assert_eq!(peak("acme").await, 4 << 20);
     assert_eq!(peak("globex").await, 1 << 20);
     let globex = host.client("globex").await.get(OF_ORG).await.json();
-    assert_eq!(globex["memory_bytes"], fuel(1 << 20, "host", 4 << 20));
+    is(&globex["memory_bytes"], 1 << 20, "host", 4 << 20);
 }
 
 #[test]
@@ -294,19 +299,32 @@ async fn a_run_keeps_the_limits_it_was_started_with() {
         .unwrap();
     assert_eq!(stored, 1);
     client.cancel("sleep", &run).await;
+
+    // A set that is not there any more is found.
+    let name = async |digest: &[u8]| {
+        sqlx::query("update runs set limits_digest = $1")
+            .bind(digest)
+            .execute(host.db())
+            .await
+            .unwrap();
+    };
+    name(&[0; 32]).await;
+    let violations = bulkhead::invariants::check(host.db()).await.unwrap();
+    let found: Vec<&str> = violations.iter().map(|found| found.invariant).collect();
+    assert_eq!(found, ["I13"], "{violations:?}");
+    name(&digest).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_host_hears_of_it() {
     let host = host_with_spin().await;
     let other = host.join().await;
-    assert_eq!(shown(&other, OF_VERSION).await["fuel"]["value"], 9_000_000);
+    assert_eq!(spent(&other).await, 9_000_000);
     put(&host, OF_VERSION, json!({ "fuel": 1_000_000 })).await;
     eventually("the other host gives less", async || {
-        shown(&other, OF_VERSION).await["fuel"]["value"] == 1_000_000
+        spent(&other).await == 1_000_000
     })
     .await;
-    assert_eq!(spent(&other).await, 1_000_000);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -205,7 +205,7 @@ async fn a_stop_that_is_not_effective_in_time_drains_the_host() {
     let mut escalated = false;
     // A guest that waits for its turn is taken out at once; one that is being polled takes a slice.
     for _ in 0..200 {
-        let run = client.start("spin", &input("")).await;
+        let run = client.start("spin", &input("go")).await;
         eventually("it spins", async || {
             client.show("spin", &run).await["state"] == "running"
         })

@@ -54,7 +54,9 @@ struct Attempt {
 impl Runs {
     /// A place like a run's, waited for in the queue.
     pub(super) async fn replay_place(&self, org: OrgId) -> Result<Place> {
-        match self.inner.admission.admit(org)? {
+        let given = self.inner.limits.effective(org, None).await?;
+        let places = given.each.concurrent_runs.value;
+        match self.inner.admission.admit(org, places)? {
             Admitted::Now(place) => Ok(place),
             Admitted::Later(queued) => {
                 let wait = tokio::time::timeout(self.replay_wall(), queued.place()).await;

@@ -39,7 +39,10 @@ impl Runs {
             .effective(caller.org, Some(version))
             .await?;
         let messages = self.check(&new, &limits)?;
-        let admitted = self.inner.admission.admit(caller.org)?;
+        let admitted = self
+            .inner
+            .admission
+            .admit(caller.org, limits.each.concurrent_runs.value)?;
         let run: RunId = id.map_or_else(|| self.inner.ids.next(), RunId);
         let live = Live::new(run);
         let events = Stream::from_birth(self.source(), (caller.org, run), &live);
