@@ -3,13 +3,14 @@
 use super::program::run;
 
 /// Every command, and every command of a command.
-const COMMANDS: [&[&str]; 27] = [
+const COMMANDS: [&[&str]; 28] = [
     &[],
     &["dev"],
     &["serve"],
     &["deploy"],
     &["run"],
     &["cancel"],
+    &["replay"],
     &["runs"],
     &["runs", "ls"],
     &["runs", "show"],

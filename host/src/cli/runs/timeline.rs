@@ -259,9 +259,9 @@ mod tests {
         let (run, steps) = run();
         let expected = "
 step kind                   at     took    fuel        tokens
-   1 knowledge.search   +40 ms    60 ms   40.0k               ██
-   2 model.generate    +100 ms   1.40 s    1000        812+96  ██████████████
-   3 clock.sleep        +1.50 s   500 ms    1.0M                             █████
+   1 knowledge.search   +40 ms    60 ms   40.0k               █
+   2 model.generate    +100 ms   1.40 s    1000        812+96 ██████████████
+   3 clock.sleep       +1.50 s   500 ms    1.0M                            █████
 
 clock.sleep            500 ms  25 %  1 call
 knowledge.search        60 ms   3 %  1 call
@@ -283,8 +283,8 @@ guest and queue         40 ms   2 %  1.2M fuel";
         let expected = "
 step kind                 took
    1 knowledge.search    60 ms █
-   2 model.generate     1.40 s ██████
-   3 clock.sleep        500 ms       ██";
+   2 model.generate     1.40 s ███████
+   3 clock.sleep        500 ms       ███";
         let lines = draw(&run, &steps, 40);
         assert_eq!(lines[..5].join("\n"), expected);
     }

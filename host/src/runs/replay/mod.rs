@@ -47,6 +47,13 @@ impl Found {
         let reason = self.view.stop_reason.as_deref();
         matches!(reason, Some("cancelled" | "deadline" | "host_error"))
     }
+
+    /// The fuel at which the run was stopped from outside. Another version uses other fuel.
+    fn stopped_at(&self, version: i32) -> Option<u64> {
+        let used = self.view.usage.map_or(0, |usage| usage.fuel);
+        let here = self.was_stopped() && version == self.view.version;
+        here.then(|| u64::try_from(used).unwrap_or(0))
+    }
 }
 
 impl Runs {
@@ -68,13 +75,17 @@ impl Runs {
         }
         let on = Some(version.unwrap_or(view.version));
         let resolved = self.inner.agents.resolve(caller, agent, on).await?;
-        let _place = self.replay_place(caller.org).await?;
+        let found = Arc::new(self.find_ended(caller, view).await?);
+        let _place = match found.stopped_at(resolved.version) {
+            // It was stopped before its guest had its first slice: nothing will run.
+            Some(0) => None,
+            _ => Some(self.replay_place(caller.org).await?),
+        };
         let pre = self
             .inner
             .imports
             .pre(&self.inner.agents, resolved.digest)
             .await?;
-        let found = Arc::new(self.find_ended(caller, view).await?);
         let limits = self.inner.limits.of(found.limits).await?;
         let performed = self.perform(&found, (&resolved, pre), &limits).await?;
         Ok(compare::report(&found, performed))

@@ -121,14 +121,12 @@ impl Runs {
         for effect in found.past.effects.values() {
             tokens.settle(tokens.begin(0), effect.lost);
         }
-        let stopped = found.was_stopped() && resolved.version == found.view.version;
-        let used = found.view.usage.map_or(0, |usage| usage.fuel);
         Attempt {
             record: Record::held(key, self.inner.clock.clone(), Arc::clone(&meter)),
             meter,
             tokens,
             seen: Seen::default(),
-            stopped_at: stopped.then(|| u64::try_from(used).unwrap_or(0)),
+            stopped_at: found.stopped_at(resolved.version),
             ended: None,
         }
     }

@@ -47,7 +47,7 @@ pub struct Side {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Difference {
     /// request, text, tool_calls, citations, status, order, state, stop_reason, fault, fuel, input_tokens,
-    /// output_tokens, host_calls, memory_peak_bytes, steps or journal.
+    /// output_tokens, host_calls, steps or journal.
     pub what: &'static str,
     /// The step whose request differs.
     #[serde(skip_serializing_if = "Option::is_none")]
