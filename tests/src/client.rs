@@ -225,7 +225,8 @@ impl Answer {
 }
 
 impl Events {
-    async fn of(response: Response) -> Self {
+    /// The events of an answer that is a stream of them.
+    pub async fn of(response: Response) -> Self {
         if response.status() == StatusCode::NO_CONTENT {
             return Self {
                 response: None,

@@ -3,7 +3,7 @@
 use super::program::run;
 
 /// Every command, and every command of a command.
-const COMMANDS: [&[&str]; 28] = [
+const COMMANDS: [&[&str]; 29] = [
     &[],
     &["dev"],
     &["serve"],
@@ -31,6 +31,7 @@ const COMMANDS: [&[&str]; 28] = [
     &["keys", "ls"],
     &["keys", "revoke"],
     &["migrate"],
+    &["nodes"],
     &["doctor"],
 ];
 

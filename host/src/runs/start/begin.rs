@@ -26,7 +26,7 @@ impl Runs {
         new: NewRun,
         id: Option<Uuid>,
     ) -> Result<Started> {
-        self.refuse_while_draining()?;
+        self.may_take_runs().await?;
         let resolved = self
             .inner
             .agents
@@ -77,14 +77,6 @@ impl Runs {
         told.await
             .map_err(|_| Error::unavailable("The host is stopping."))??;
         Ok(Started { run, live, events })
-    }
-
-    pub(in crate::runs) fn refuse_while_draining(&self) -> Result<()> {
-        if self.is_draining() {
-            let refused = Error::unavailable("This host takes no more runs; another one does.");
-            return Err(refused.retry_after(Duration::from_secs(1)));
-        }
-        Ok(())
     }
 
     /// The log of a run of this node that has said `said`.
