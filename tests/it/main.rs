@@ -4,6 +4,7 @@ mod baseline;
 mod billing;
 mod cancel;
 mod cli;
+mod compiling;
 mod database;
 mod docs;
 mod events;

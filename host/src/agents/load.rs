@@ -2,15 +2,19 @@
 
 use wasmtime::component::Component;
 
-use super::upload::COMPONENT_REFUSED;
+use super::upload::{COMPONENT_REFUSED, full};
 use super::{Agents, Digest, store};
 use crate::kit::{Code, Error, Result};
+use crate::sandbox::schedule::Tenant;
 
 pub const COMPONENT_MISSING: Code = Code::new(
     "component_missing",
     409,
     "The version's component is missing",
 );
+
+/// Whose turn it is where a run needs a component that no cache holds: runs of one version wait together for it.
+const HOST: Tenant = 0;
 
 impl Agents {
     /// The component of a stored version, ready to be linked.
@@ -19,7 +23,9 @@ impl Agents {
             return Ok(component);
         }
         let bytes = store::get_component(&self.db, &digest).await?;
-        self.compile(digest, &bytes).await
+        let child = self.children.place_after_all(HOST).await.map_err(full)?;
+        // Rare, and large: it is no part of every future that may need it.
+        Box::pin(self.compile(child, digest, &bytes)).await
     }
 
     pub(super) async fn load_artifact(&self, digest: Digest) -> Result<Option<Component>> {
