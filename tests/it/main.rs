@@ -3,6 +3,7 @@
 mod baseline;
 mod billing;
 mod cancel;
+mod chaos;
 mod cli;
 mod database;
 mod docs;
