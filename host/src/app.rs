@@ -8,18 +8,19 @@ use sqlx::PgPool;
 use tokio::sync::watch;
 
 use crate::agents::{self, Agents};
-use crate::config::Config;
+use crate::config::{BAD_CONFIG, Config};
 use crate::identity::Identity;
 use crate::kit::egress::Egress;
 use crate::kit::http::idempotency::{Admit, Idempotency};
 use crate::kit::secret::Seal;
 use crate::kit::{Base, Clock, Error, Ids, Random, Result, Tasks, db};
 use crate::knowledge::{self, Knowledge};
+use crate::limits::{Each, Limits};
 use crate::models::Models;
 use crate::runs::imports::Imports;
 use crate::runs::{self, Runs};
 use crate::sandbox::compile::Artifacts;
-use crate::sandbox::{Sandbox, Scheduler};
+use crate::sandbox::{self, Sandbox, Scheduler};
 
 /// The rooms of a running host. Cheap to clone.
 #[derive(Clone)]
@@ -30,6 +31,7 @@ pub struct App {
     pub tasks: Tasks,
     pub scheduler: Scheduler,
     pub identity: Identity,
+    pub limits: Limits,
     pub agents: Agents,
     pub models: Models,
     pub knowledge: Knowledge,
@@ -55,7 +57,18 @@ impl App {
     pub async fn build(config: Config, parts: Parts) -> Result<Self> {
         let base = Base::new(parts.db, parts.clock, parts.random.clone()).await?;
         let artifact_key = db::shared_key(&base.db, "artifacts", &parts.random).await?;
-        let sandbox = Sandbox::new(config.sandbox.clone()).map_err(Error::internal)?;
+        let given = defaults(&config);
+        config
+            .limits
+            .check(&given)
+            .map_err(|what| BAD_CONFIG.because(what))?;
+        let limits = Limits::new(&base, &given, &config.limits.maximum)?;
+        // Slots are made for the most that anybody may be given.
+        let engine = sandbox::Config {
+            limits: limits.most().sandbox(),
+            ..config.sandbox.clone()
+        };
+        let sandbox = Sandbox::new(engine).map_err(Error::internal)?;
         let scheduler = Scheduler::start(
             threads(&config),
             config.sandbox.slice_fuel,
@@ -67,6 +80,7 @@ impl App {
         let identity = Identity::new(&base);
         let agents = Agents::new(agents::Parts {
             base: base.clone(),
+            limits: limits.clone(),
             sandbox: sandbox.clone(),
             scheduler: scheduler.clone(),
             artifacts: Artifacts::open(config.data.join("artifacts"), &artifact_key, &sandbox)?,
@@ -78,6 +92,7 @@ impl App {
         let knowledge = Knowledge::new(&base, knowledge_config(&config));
         let runs = Runs::new(runs::Parts {
             base: base.clone(),
+            limits: limits.clone(),
             agents: agents.clone(),
             models: models.clone(),
             knowledge: knowledge.clone(),
@@ -90,7 +105,9 @@ impl App {
             base: base.clone(),
             seal,
             admit: admit(&identity),
-            body_max: config.body_bytes.max(config.agents.component_bytes),
+            body_max: config
+                .body_bytes
+                .max(usize::try_from(limits.most().component_bytes).unwrap_or(usize::MAX)),
         };
         Ok(Self {
             db: base.db,
@@ -99,6 +116,7 @@ impl App {
             tasks: base.tasks,
             scheduler,
             identity,
+            limits,
             agents,
             models,
             knowledge,
@@ -117,6 +135,31 @@ fn knowledge_config(config: &Config) -> knowledge::Config {
         knowledge.index = config.data.join("index");
     }
     knowledge
+}
+
+/// What the host gives where nobody said otherwise, from the rooms that enforce it.
+fn defaults(config: &Config) -> Each<u64> {
+    let sandbox = &config.sandbox.limits;
+    Each {
+        fuel: sandbox.fuel,
+        wall_ms: config.runs.wall_ms,
+        memory_bytes: sandbox.memory_bytes as u64,
+        table_elements: sandbox.table_elements as u64,
+        core_instances: sandbox.core_instances as u64,
+        memories: sandbox.memories as u64,
+        tables: sandbox.tables as u64,
+        host_calls: sandbox.host_calls,
+        crossing_bytes_per_call: sandbox.crossing_bytes_per_call,
+        crossing_bytes_per_run: sandbox.crossing_bytes_per_run,
+        answer_bytes: sandbox.answer_bytes as u64,
+        handles: sandbox.handles as u64,
+        output_bytes: sandbox.output_bytes,
+        log_bytes_per_stream: sandbox.log_bytes_per_stream as u64,
+        random_bytes_per_call: sandbox.random_bytes_per_call,
+        component_bytes: config.agents.component_bytes as u64,
+        concurrent_runs: config.runs.concurrent_per_org.into(),
+        stack_bytes: config.sandbox.stack_bytes as u64,
+    }
 }
 
 fn admit(identity: &Identity) -> Admit {
@@ -146,6 +189,7 @@ macro_rules! hand_out {
 
 hand_out!(
     identity: Identity,
+    limits: Limits,
     agents: Agents,
     models: Models,
     knowledge: Knowledge,

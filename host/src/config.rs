@@ -10,7 +10,7 @@ use figment::providers::{Env, Format as _, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
 use crate::kit::{Code, Error, Result, Secret};
-use crate::{agents, knowledge, models, runs, sandbox};
+use crate::{agents, knowledge, limits, models, runs, sandbox};
 
 pub const BAD_CONFIG: Code = Code::new(
     "invalid_configuration",
@@ -35,6 +35,7 @@ pub struct Config {
     pub body_bytes: usize,
     /// How long a client may be silent in the middle of a body.
     pub body_idle_ms: u64,
+    pub limits: limits::Config,
     pub sandbox: sandbox::Config,
     pub agents: agents::Config,
     pub runs: runs::Config,
@@ -52,6 +53,7 @@ impl Default for Config {
             shutdown_grace_ms: 20_000,
             body_bytes: 4 << 20,
             body_idle_ms: 30_000,
+            limits: limits::Config::default(),
             sandbox: sandbox::Config::default(),
             agents: agents::Config::default(),
             runs: runs::Config::default(),

@@ -43,7 +43,7 @@ impl Host {
         let (address, metrics_address) = (listener.local_addr()?, metrics_listener.local_addr()?);
         let grace = Duration::from_millis(config.shutdown_grace_ms);
         let recorder = recorder()?;
-        let app = App::build(config, parts).await?;
+        let app = Box::pin(App::build(config, parts)).await?;
         app.runs.join().await?;
         Box::pin(app.runs.listen()).await;
         let jobs: Arc<[Job]> = worker::jobs(&app).into();

@@ -18,7 +18,7 @@ use crate::app::App;
 use crate::kit::error::{METHOD, NOT_FOUND};
 use crate::kit::http::{Problem, idempotency, incoming, request};
 use crate::kit::{Error, db};
-use crate::{agents, identity, knowledge, models, runs};
+use crate::{agents, identity, knowledge, limits, models, runs};
 
 #[derive(utoipa::OpenApi)]
 struct Description;
@@ -30,6 +30,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(readyz))
         .routes(routes!(openapi_json))
         .merge(identity::http::router())
+        .merge(limits::http::router())
         .merge(agents::http::router())
         .merge(models::http::router())
         .merge(knowledge::http::router())

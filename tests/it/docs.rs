@@ -143,8 +143,8 @@ fn every_event_has_its_row() {
 
 #[test]
 fn every_stop_reason_has_its_row() {
-    let source = read(&root().join("host/src/runs/finish.rs"));
-    let verdicts = between(&source, "impl Verdict {", "\nfn usage(");
+    let source = read(&root().join("host/src/runs/life/finish.rs"));
+    let verdicts = between(&source, "impl Verdict {", "\n/// What the run used.");
     let is_reason = |word: &String| word.chars().all(|c| c.is_ascii_lowercase() || c == '_');
     let mut reasons: BTreeSet<String> = literals(verdicts).filter(is_reason).collect();
     // States, where they are no reason as well.
@@ -329,7 +329,8 @@ fn limit_rows() -> BTreeMap<String, String> {
             }
         }
         // A switch has no row but a sentence that begins with it.
-        for line in section.lines().filter(|line| line.starts_with('`')) {
+        let switches = section.lines().filter(|line| line.starts_with('`'));
+        for line in switches.filter(|line| !line.starts_with(FENCE)) {
             if let Some(key) = quoted(line).next() {
                 rows.insert(whole(prefix, key), line.to_owned());
             }

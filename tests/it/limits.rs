@@ -2,9 +2,13 @@
 //! was, the usage row and the receipt are there. Here the limits of computing; the others in files of their own.
 
 mod admission;
+mod backstop;
 mod calls;
 pub(crate) mod compiling;
 pub(crate) mod components;
+mod given;
+mod memory;
+mod rows;
 
 use bulkhead_tests::TestHost;
 use bulkhead_tests::provider::{Answer, Provider};
@@ -227,7 +231,7 @@ async fn the_stack_ends_a_recursion() {
         ..Raw::default()
     };
     deploy(&host, "deep", deep).await;
-    let exhausted = ("trap", "guest", "call stack exhausted");
+    let exhausted = ("trap", "guest", "call stack exhausted (`stack_bytes`)");
     ends(&host, "deep", &json!({ "input": "x" }), exhausted).await;
 }
 

@@ -2,6 +2,7 @@
 //! the future out whatever it is doing, and tenants share by fuel.
 
 mod fairness;
+mod model;
 mod stress;
 
 use std::future::{Future, pending, poll_fn};

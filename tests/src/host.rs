@@ -216,6 +216,8 @@ pub fn config() -> Config {
         runs: runs::Config {
             concurrent: 64,
             concurrent_per_org: 48,
+            // Other compilers and tests share the cores.
+            stop_effective_ms: 60_000,
             // Guests that sleep stay in memory, but in tests of leaving it.
             suspend_after_ms: 24 * 3_600_000 + 1,
             ..runs::Config::default()

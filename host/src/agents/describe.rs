@@ -8,6 +8,7 @@ use wasmtime::component::{Component, HasData, Linker, ResourceType};
 
 use super::{Agents, Manifest};
 use crate::kit::{Code, Error, Result};
+use crate::limits::Effective;
 use crate::sandbox::bindings::bulkhead::agent::{log, types};
 use crate::sandbox::{AgentPre, Fault, Host, Limits, Meter, invoke, wasi};
 
@@ -44,7 +45,12 @@ impl log::Host for Quiet {
 }
 
 impl Agents {
-    pub(super) async fn describe(&self, component: &Component) -> Result<Manifest> {
+    /// Asks under the limits of the organization it is for.
+    pub(super) async fn describe(
+        &self,
+        component: &Component,
+        limits: &Effective,
+    ) -> Result<Manifest> {
         let pre = self.describe_pre(component).map_err(|error| {
             super::upload::COMPONENT_REFUSED
                 .because(format!("The component does not fit the world: {error:#}."))
@@ -52,7 +58,7 @@ impl Agents {
         let limits = Limits {
             fuel: self.config.describe_fuel,
             crossing_bytes_per_call: MANIFEST_BYTES_MAX,
-            ..self.sandbox.config().limits.clone()
+            ..limits.sandbox.clone()
         };
         let meter = Meter::new(self.clock.now());
         let asked = Asked(Host::new(limits, std::sync::Arc::clone(&meter), [0; 32]));
@@ -94,7 +100,7 @@ impl Agents {
         let mut linker = Linker::<Asked>::new(self.sandbox.engine());
         wasi::add_to_linker(&mut linker)?;
         log::add_to_linker::<Asked, Quiet>(&mut linker, |asked| {
-            asked.0.call();
+            asked.0.call_quietly();
             Quiet
         })?;
         types::add_to_linker::<Asked, Quiet>(&mut linker, |_| Quiet)?;

@@ -8,7 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::channels::MoveChannel;
-use super::upload::Uploaded;
+use super::upload::{Uploaded, too_large};
 use super::{Agent, Agents, Version};
 use crate::identity::{Deploy, Identity, Read};
 use crate::kit::error::{MEDIA, TOO_LARGE};
@@ -88,12 +88,14 @@ async fn upload(
     if kind != Some("application/wasm") {
         return Err(MEDIA.because("Send the component as `content-type: application/wasm`."));
     }
-    let bytes = collect(request.into_body(), agents.component_bytes_max())
-        .await
-        .map_err(|error| match error.is(TOO_LARGE) {
-            true => agents.too_large().caused_by(error),
-            false => error,
-        })?;
+    let most = agents.component_bytes_max(&caller).await?;
+    let bytes =
+        collect(request.into_body(), most)
+            .await
+            .map_err(|error| match error.is(TOO_LARGE) {
+                true => too_large(most as u64).caused_by(error),
+                false => error,
+            })?;
     Ok(match agents.upload(&caller, &path.agent, bytes).await? {
         Uploaded::New(version) => (StatusCode::CREATED, Json(version)),
         Uploaded::Known(version) => (StatusCode::OK, Json(version)),

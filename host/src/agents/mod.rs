@@ -22,6 +22,7 @@ use wasmtime::component::Component;
 use crate::id;
 use crate::kit::http::Cursors;
 use crate::kit::{Clock, Ids, Tasks};
+use crate::limits::Limits;
 use crate::sandbox::compile::Artifacts;
 use crate::sandbox::{Sandbox, Scheduler};
 
@@ -46,6 +47,7 @@ pub struct Agents {
     ids: Ids,
     cursors: Cursors,
     tasks: Tasks,
+    limits: Limits,
     sandbox: Sandbox,
     scheduler: Scheduler,
     artifacts: Artifacts,

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::{Agents, Fits, channels};
 use crate::kit::Base;
+use crate::limits::Limits;
 use crate::sandbox::compile::Artifacts;
 use crate::sandbox::{Sandbox, Scheduler};
 
@@ -15,7 +16,7 @@ use crate::sandbox::{Sandbox, Scheduler};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The largest component, in bytes; at most 64 MiB.
+    /// The largest component, in bytes, where an organization was given no other limit.
     pub component_bytes: usize,
     /// Fuel and time of `describe`.
     pub describe_fuel: u64,
@@ -35,6 +36,7 @@ impl Default for Config {
 /// What the room is made from.
 pub struct Parts {
     pub base: Base,
+    pub limits: Limits,
     pub sandbox: Sandbox,
     pub scheduler: Scheduler,
     pub artifacts: Artifacts,
@@ -59,6 +61,7 @@ impl Agents {
             ids,
             cursors,
             tasks,
+            limits: parts.limits,
             sandbox: parts.sandbox,
             scheduler: parts.scheduler,
             artifacts: parts.artifacts,

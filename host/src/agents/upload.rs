@@ -35,9 +35,10 @@ pub enum Uploaded {
 }
 
 impl Agents {
-    /// The largest upload taken, in bytes.
-    pub fn component_bytes_max(&self) -> usize {
-        self.config.component_bytes
+    /// The largest upload taken of the caller's organization, in bytes.
+    pub async fn component_bytes_max(&self, caller: &Caller) -> Result<usize> {
+        let limits = self.limits.effective(caller.org, None).await?;
+        Ok(usize::try_from(limits.each.component_bytes.value).unwrap_or(usize::MAX))
     }
 
     /// Makes `bytes` a version of the agent called `name`, which is made where there is none.
@@ -47,8 +48,10 @@ impl Agents {
                 "`{name}` cannot name an agent: use a-z, 0-9 and `-`, a letter first, at most 63."
             )));
         }
-        if bytes.len() > self.config.component_bytes {
-            return Err(self.too_large());
+        let limits = self.limits.effective(caller.org, None).await?;
+        let most = limits.each.component_bytes.value;
+        if bytes.len() as u64 > most {
+            return Err(too_large(most));
         }
         let digest: Digest = Sha256::digest(&bytes).into();
         if let Some(version) = store::find_by_digest(&self.db, caller.org, name, &digest).await? {
@@ -64,7 +67,7 @@ impl Agents {
         (self.fits)(&component).map_err(|what| {
             COMPONENT_REFUSED.because(format!("The component does not fit the world: {what}."))
         })?;
-        let manifest = self.describe(&component).await?;
+        let manifest = self.describe(&component, &limits).await?;
         let new = NewVersion {
             digest,
             manifest,
@@ -72,13 +75,6 @@ impl Agents {
             compile_ms,
         };
         self.insert(caller, name, &bytes, new).await
-    }
-
-    pub(super) fn too_large(&self) -> Error {
-        COMPONENT_TOO_LARGE.because(format!(
-            "The component is larger than {} bytes: strip it, or ask the operator to raise `agents.component_bytes`.",
-            self.config.component_bytes
-        ))
     }
 
     async fn inspect(&self, bytes: Bytes) -> Result<Inspected> {
@@ -127,4 +123,10 @@ impl Agents {
         tracing::info!(org = %caller.slug, agent = name, version = version.number, "version deployed");
         Ok(Uploaded::New(version))
     }
+}
+
+pub(super) fn too_large(most: u64) -> Error {
+    COMPONENT_TOO_LARGE.because(format!(
+        "The component is larger than {most} bytes: strip it, or raise the organization's limit `component_bytes`."
+    ))
 }

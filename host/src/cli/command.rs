@@ -3,7 +3,9 @@
 use clap::{Parser, Subcommand};
 
 use super::terminal::{Failure, Format, Output};
-use super::{cancel, deploy, dev, doctor, keys, knowledge, migrate, run, runs, serve, versions};
+use super::{
+    cancel, deploy, dev, doctor, keys, knowledge, limits, migrate, run, runs, serve, versions,
+};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -30,6 +32,7 @@ pub(super) enum Command {
     Runs(runs::Args),
     Versions(versions::Args),
     Knowledge(knowledge::Args),
+    Limits(limits::Args),
     Keys(keys::Args),
     Migrate(migrate::Args),
     Doctor(doctor::Args),
@@ -46,6 +49,7 @@ impl Command {
             Self::Runs(args) => runs::run(args, out).await,
             Self::Versions(args) => versions::run(args, out).await,
             Self::Knowledge(args) => knowledge::run(args, out).await,
+            Self::Limits(args) => limits::run(args, out).await,
             Self::Keys(args) => keys::run(args, out).await,
             Self::Migrate(args) => migrate::run(args, out).await,
             Self::Doctor(args) => doctor::run(args, out).await,

@@ -10,6 +10,7 @@ mod dev;
 mod doctor;
 mod keys;
 mod knowledge;
+mod limits;
 mod migrate;
 mod run;
 mod runs;

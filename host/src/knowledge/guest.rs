@@ -156,10 +156,12 @@ impl wit::Host for View<'_> {
             Err(invalid) => return Ok(Err(wit::Error::Invalid(invalid))),
         };
         let _at = self.host.at("search");
+        let answer_bytes = self.host.limits().answer_bytes;
         let perform = perform(
             self.context.knowledge.clone(),
             self.context.org,
             query.clone(),
+            answer_bytes,
         );
         let found = journal::answer(self.journal, "knowledge.search", &query, perform).await?;
         let hits = match found {
@@ -196,8 +198,13 @@ fn check(query: wit::Query) -> Result<Query, String> {
 }
 
 /// The search itself, on the control runtime; ends with whoever waits for it.
-async fn perform(knowledge: Knowledge, org: OrgId, query: Query) -> Result<Vec<Found>, wit::Error> {
-    let bytes_max = knowledge.config.hits_bytes_max;
+async fn perform(
+    knowledge: Knowledge,
+    org: OrgId,
+    query: Query,
+    answer_bytes: usize,
+) -> Result<Vec<Found>, wit::Error> {
+    let bytes_max = knowledge.config.hits_bytes_max.min(answer_bytes);
     let tasks = knowledge.tasks.clone();
     let search = tasks.spawn(async move { knowledge.search(org, &query).await });
     match AbortOnDropHandle::new(search).await {

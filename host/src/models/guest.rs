@@ -187,7 +187,7 @@ impl wit::HostGeneration for View<'_> {
                 piece
             }
         };
-        self.host.crossing(
+        self.host.answer(
             piece
                 .as_ref()
                 .map_or(0, |chunk| chunk.as_ref().map_or(0, convert::bytes)),

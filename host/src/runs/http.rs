@@ -184,10 +184,15 @@ impl Runs {
             ..store::Filter::default()
         };
         let found = store::list(&self.inner.db, (caller.org, agent), &filter, (None, 1)).await?;
-        found
+        let mut run = found
             .into_iter()
             .next()
-            .ok_or_else(|| Error::not_found("run"))
+            .ok_or_else(|| Error::not_found("run"))?;
+        // A run that is older than the sets is shown without.
+        if run.limits_digest.is_some() {
+            run.show_limits(&*self.inner.limits.of(run.limits_digest).await?);
+        }
+        Ok(run)
     }
 
     /// The answer to a start that is not a stream: 202, or 200 where it waited for the end and saw it.

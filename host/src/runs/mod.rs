@@ -1,5 +1,5 @@
-//! Runs: one turn of one agent version, from the request to the terminal event. Owns admission, the journal, the log
-//! and the end; the only room that knows every capability a guest is offered. Nothing but PostgreSQL is truth.
+//! Runs: one turn of one agent version, from the request to the terminal event. Owns admission, journal, log, lives and
+//! end; the only room that knows every capability a guest is offered. Nothing but PostgreSQL is truth.
 
 pub mod cancel;
 pub mod guest;
@@ -16,7 +16,7 @@ mod store;
 pub mod view;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use sqlx::PgPool;
 use tokio::sync::watch;
@@ -26,6 +26,7 @@ use crate::id;
 use crate::kit::commit::Writer;
 use crate::kit::http::Cursors;
 use crate::kit::{Clock, Ids, Tasks};
+use crate::limits::Limits;
 use crate::sandbox::{Sandbox, Scheduler};
 
 pub use parts::{Config, Parts};
@@ -50,6 +51,7 @@ struct Inner {
     ids: Ids,
     cursors: Cursors,
     tasks: Tasks,
+    limits: Limits,
     agents: Agents,
     capabilities: imports::Capabilities,
     sandbox: Sandbox,
@@ -60,9 +62,8 @@ struct Inner {
     announce: nodes::announce::Announce,
     admission: start::Admission,
     config: Config,
-    /// No new runs, and none claimed: this host is about to go.
+    /// No new runs, and none claimed.
     draining: AtomicBool,
-    /// True once a stop was not effective.
     escalated: watch::Sender<bool>,
 }
 
@@ -70,17 +71,6 @@ impl Runs {
     /// This host among the hosts of its database.
     pub fn node(&self) -> NodeId {
         self.inner.node
-    }
-
-    pub(in crate::runs) fn is_draining(&self) -> bool {
-        self.inner.draining.load(Ordering::Relaxed)
-    }
-
-    /// Resolves when a stop was not effective in time: this host is to drain and go.
-    pub async fn escalated(&self) {
-        let mut escalated = self.inner.escalated.subscribe();
-        // The sender lives in `self`.
-        let _ = escalated.wait_for(|escalated| *escalated).await;
     }
 
     /// The runs of this node that have not ended.

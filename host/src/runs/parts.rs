@@ -13,6 +13,7 @@ use crate::agents::Agents;
 use crate::kit::Base;
 use crate::kit::commit::Writer;
 use crate::knowledge::Knowledge;
+use crate::limits::Limits;
 use crate::models::Models;
 use crate::sandbox::{Sandbox, Scheduler};
 
@@ -20,7 +21,8 @@ use crate::sandbox::{Sandbox, Scheduler};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Runs at one time on this host, and of one organization; what comes beyond is queued.
+    /// Runs at one time on this host, and of one organization that was given no other limit; what comes beyond is
+    /// queued.
     pub concurrent: u32,
     pub concurrent_per_org: u32,
     /// Runs that may wait; what comes beyond is refused with 429.
@@ -74,6 +76,7 @@ impl Default for Config {
 /// What the room is made from.
 pub struct Parts {
     pub base: Base,
+    pub limits: Limits,
     pub agents: Agents,
     pub models: Models,
     pub knowledge: Knowledge,
@@ -110,6 +113,7 @@ impl Runs {
                 ids,
                 cursors,
                 tasks,
+                limits: parts.limits,
                 agents: parts.agents,
                 capabilities: imports::Capabilities {
                     models: parts.models,

@@ -11,6 +11,7 @@ use crate::billing::UsageRecord;
 use crate::identity::KeyId;
 use crate::kit::http::Cursor;
 use crate::kit::{Error, OrgId, Result};
+use crate::limits;
 
 /// A run to insert.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct NewRow {
     pub seed: [u8; 32],
     pub deadline_at: OffsetDateTime,
     pub fuel_max: i64,
+    /// The set of limits it was started with; none where it is older than those.
+    pub limits: Option<limits::Digest>,
     pub node: NodeId,
     pub created_by: KeyId,
     pub created_at: OffsetDateTime,
@@ -76,6 +79,7 @@ struct RunRow {
     receipt: Option<String>,
     guest_log: Option<String>,
     metadata: Option<String>,
+    limits_digest: Option<Vec<u8>>,
     input_tokens: Option<i64>,
     output_tokens: Option<i64>,
     estimated: Option<bool>,
@@ -117,6 +121,8 @@ impl TryFrom<RunRow> for RunView {
             receipt: json(row.receipt)?,
             guest_log: json(row.guest_log)?,
             metadata: json(row.metadata)?,
+            limits: None,
+            limits_digest: row.limits_digest.and_then(|digest| digest.try_into().ok()),
         })
     }
 }
@@ -144,7 +150,7 @@ pub(super) async fn list(
         r#"select r.id as "id: RunId", a.name as agent, r.version, r.channel, r.state, r.stop_reason, r.created_at,
              r.deadline_at, r.fuel_max, r.cancel_requested_at, r.ended_at, r.output, r.fault::text as fault,
              r.receipt::text as receipt, r.guest_log::text as guest_log, r.metadata::text as metadata,
-             u.input_tokens as "input_tokens?", u.output_tokens as "output_tokens?", u.estimated as "estimated?",
+             r.limits_digest, u.input_tokens as "input_tokens?", u.output_tokens as "output_tokens?", u.estimated as "estimated?",
              u.fuel as "fuel?", u.wall_ms as "wall_ms?", u.memory_peak_bytes as "memory_peak_bytes?",
              u.host_calls as "host_calls?"
            from agents a

@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::{Receipt, RunId, Usage};
+use crate::limits::{Bound, Digest, Each, Effective, Source};
 
 /// A run.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -54,6 +55,30 @@ pub struct RunView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub metadata: Option<serde_json::Value>,
+    /// What it is bound by from its start to its end, and where each value came from; not in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Each<Bound>>,
+    #[serde(skip)]
+    pub(super) limits_digest: Option<Digest>,
+}
+
+impl RunView {
+    /// The limits of its set, those apart that its own request made smaller.
+    pub(super) fn show_limits(&mut self, set: &Effective) {
+        let mut limits = set.each.clone();
+        let run = |bound: &mut Bound, value: u64| {
+            if value < bound.value {
+                *bound = Bound {
+                    value,
+                    source: Source::Run,
+                };
+            }
+        };
+        run(&mut limits.fuel, u64::try_from(self.fuel_max).unwrap_or(0));
+        let wall = (self.deadline_at - self.created_at).whole_milliseconds();
+        run(&mut limits.wall_ms, u64::try_from(wall).unwrap_or(0));
+        self.limits = Some(limits);
+    }
 }
 
 /// One journaled host call.

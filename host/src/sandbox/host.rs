@@ -168,6 +168,12 @@ impl Host {
     /// Counts one call into the host. Called by the linker's getters, so that no call can forget it; the refusal
     /// takes effect where the call states what it carries, before it does anything, or else when it returns.
     pub fn call(&mut self) {
+        self.limiter.memory_refused = false;
+        self.call_quietly();
+    }
+
+    /// The same for a call that asks for nothing and only leaves words, as a guest does that is about to give up.
+    pub fn call_quietly(&mut self) {
         let calls = self.meter.host_calls.fetch_add(1, Ordering::Relaxed) + 1;
         self.limiter.pending_fuel += FUEL_PER_CALL;
         if calls > self.limits().host_calls {
@@ -190,6 +196,14 @@ impl Host {
             return Err(Limit::CrossingPerRun.into());
         }
         Ok(())
+    }
+
+    /// Counts what the host gives in one answer, before the guest has it.
+    pub fn answer(&mut self, bytes: usize) -> wasmtime::Result<()> {
+        if bytes > self.limits().answer_bytes {
+            return Err(Limit::Answer.into());
+        }
+        self.crossing(bytes)
     }
 
     /// What the call that returns now costs, what WASI carried included; a refused call ends the run.

@@ -156,8 +156,14 @@ fn fault<T: AsMut<Host>>(store: &mut Store<T>, error: wasmtime::Error) -> Fault 
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => Fault::Limit(Limit::Fuel),
         Some(Trap::Interrupt) => Fault::Limit(Limit::Epoch),
-        // An allocator that is refused memory aborts; the author is told why, not how.
-        Some(_) if host.limiter.memory_refused => Fault::Limit(Limit::Memory),
+        // An allocator that is refused memory aborts, and who does not look uses memory that is not there; the
+        // author is told why, not how. Any other trap is a fault of its own.
+        Some(Trap::UnreachableCodeReached | Trap::MemoryOutOfBounds)
+            if host.limiter.memory_refused =>
+        {
+            Fault::Limit(Limit::Memory)
+        }
+        Some(trap @ Trap::StackOverflow) => Fault::Trap(format!("{trap} (`stack_bytes`)")),
         Some(trap) => Fault::Trap(trap.to_string()),
         None if is_guest_fault(&error) => Fault::Trap(bounded(&format!("{error:#}"))),
         None => Fault::Host(error),
@@ -173,8 +179,16 @@ fn engine_limit(error: &wasmtime::Error) -> Option<Limit> {
         Some(Limit::Handles)
     } else if words.starts_with("memory minimum size of") {
         Some(Limit::Memory)
+    } else if words.starts_with("table minimum size of") {
+        Some(Limit::TableElements)
     } else {
-        None
+        let count = words.strip_prefix("resource limit exceeded: ")?;
+        match count.split(' ').next()? {
+            "instance" => Some(Limit::CoreInstances),
+            "memory" => Some(Limit::Memories),
+            "table" => Some(Limit::Tables),
+            _ => None,
+        }
     }
 }
 

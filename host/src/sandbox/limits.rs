@@ -25,6 +25,8 @@ pub struct Limits {
     /// What may cross in one host call, and over the whole run.
     pub crossing_bytes_per_call: u64,
     pub crossing_bytes_per_run: u64,
+    /// What the host gives in one answer: a model's chunk, the hits of a search.
+    pub answer_bytes: usize,
     /// Resources open at one time.
     pub handles: usize,
     /// Text and other output over the whole run.
@@ -46,6 +48,7 @@ impl Default for Limits {
             host_calls: 10_000,
             crossing_bytes_per_call: 2 << 20,
             crossing_bytes_per_run: 64 << 20,
+            answer_bytes: 1 << 20,
             handles: 4_096,
             output_bytes: 4 << 20,
             log_bytes_per_stream: 64 << 10,
@@ -59,27 +62,59 @@ impl Default for Limits {
 pub enum Limit {
     Fuel,
     Memory,
+    TableElements,
+    CoreInstances,
+    Memories,
+    Tables,
     HostCalls,
     CrossingPerCall,
     CrossingPerRun,
+    Answer,
     Handles,
     Output,
     /// The engine's own backstop: a guest that outlived its deadline without yielding.
     Epoch,
 }
 
+impl Limit {
+    /// The name it is configured by.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Fuel => "fuel",
+            Self::Memory => "memory_bytes",
+            Self::TableElements => "table_elements",
+            Self::CoreInstances => "core_instances",
+            Self::Memories => "memories",
+            Self::Tables => "tables",
+            Self::HostCalls => "host_calls",
+            Self::CrossingPerCall => "crossing_bytes_per_call",
+            Self::CrossingPerRun => "crossing_bytes_per_run",
+            Self::Answer => "answer_bytes",
+            Self::Handles => "handles",
+            Self::Output => "output_bytes",
+            Self::Epoch => "wall_ms",
+        }
+    }
+}
+
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        let what = match self {
             Self::Fuel => "the fuel limit was used up",
             Self::Memory => "the memory limit was reached",
+            Self::TableElements => "a table begins with more elements than one may have",
+            Self::CoreInstances => "the component has more core instances than one may have",
+            Self::Memories => "the component has more memories than one may have",
+            Self::Tables => "the component has more tables than one may have",
             Self::HostCalls => "the limit of host calls was reached",
             Self::CrossingPerCall => "a host call carried more bytes than one call may",
             Self::CrossingPerRun => "the run's host calls carried more bytes than a run may",
+            Self::Answer => "the host's answer had more bytes than one answer may",
             Self::Handles => "the limit of open resources was reached",
             Self::Output => "the output limit was reached",
             Self::Epoch => "the guest outlived its deadline",
-        })
+        };
+        write!(f, "{what} (`{}`)", self.key())
     }
 }
 
@@ -93,7 +128,8 @@ const FUEL_PER_PAGE: u64 = 1_000;
 pub struct Limiter {
     limits: Limits,
     memory_bytes: usize,
-    /// A growth was refused: if the guest traps now, this is why.
+    /// Memory was refused, and the guest has neither got any nor asked the host for anything since: if it gives up
+    /// now, this is why.
     pub(super) memory_refused: bool,
     /// Fuel to be charged when the guest goes on.
     pub(super) pending_fuel: u64,
@@ -121,18 +157,30 @@ impl ResourceLimiter for Limiter {
         &mut self,
         current: usize,
         desired: usize,
-        _maximum: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let growth = desired.saturating_sub(current);
+        // Asking for nothing asks how much there is. More than its own module allows it is no growth either.
+        if growth == 0 || maximum.is_some_and(|most| desired > most) {
+            return Ok(growth == 0);
+        }
         let total = self.memory_bytes.saturating_add(growth);
         if total > self.limits.memory_bytes {
             self.memory_refused = true;
             return Ok(false);
         }
         self.memory_bytes = total;
+        self.memory_refused = false;
         self.pending_fuel += FUEL_PER_PAGE * (growth as u64 >> 16);
         self.meter.memory(total as u64);
         Ok(true)
+    }
+
+    /// The machine has none, or no memory can be that large. What was counted stays counted.
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        tracing::debug!(%error, "a guest's memory could not grow");
+        self.memory_refused = true;
+        Ok(())
     }
 
     fn table_growing(

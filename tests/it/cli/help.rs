@@ -3,7 +3,7 @@
 use super::program::run;
 
 /// Every command, and every command of a command.
-const COMMANDS: [&[&str]; 24] = [
+const COMMANDS: [&[&str]; 27] = [
     &[],
     &["dev"],
     &["serve"],
@@ -22,6 +22,9 @@ const COMMANDS: [&[&str]; 24] = [
     &["knowledge", "search"],
     &["knowledge", "ls"],
     &["knowledge", "rm"],
+    &["limits"],
+    &["limits", "show"],
+    &["limits", "set"],
     &["keys"],
     &["keys", "create"],
     &["keys", "ls"],

@@ -325,3 +325,67 @@ async fn keys_are_made_listed_and_revoked() {
     assert!(ended(again).await.refusal(1).contains("exists already"));
     host.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_are_shown_and_set() {
+    let host = TestHost::start().await;
+    let client = host.client("acme").await;
+    host.deploy("acme", "echo", &ECHO).await;
+    let limit = |shown: &Value, name: &str| {
+        let limit = &shown[name];
+        (
+            limit["value"].as_u64().unwrap(),
+            limit["source"].as_str().unwrap().to_owned(),
+        )
+    };
+    let org = |value| (value, "org".to_owned());
+    let set = document(
+        &host,
+        &client,
+        &["limits", "set", "fuel=2000000", "memory_bytes=32MiB"],
+    )
+    .await;
+    assert_eq!(limit(&set, "fuel"), org(2_000_000));
+    assert_eq!(limit(&set, "memory_bytes"), org(32 << 20));
+    // What is not named stays.
+    let set = document(&host, &client, &["limits", "set", "fuel=none", "handles=7"]).await;
+    assert_eq!(limit(&set, "fuel").1, "host");
+    assert_eq!(limit(&set, "memory_bytes"), org(32 << 20));
+    let of_version = ["limits", "set", "memory_bytes=1MiB", "--agent", "echo"];
+    let set = document(&host, &client, &of_version).await;
+    assert_eq!(limit(&set, "memory_bytes"), (1 << 20, "version".to_owned()));
+    let shown = document(
+        &host,
+        &client,
+        &["limits", "show", "echo", "--version", "1"],
+    )
+    .await;
+    assert_eq!(shown, set);
+    assert_eq!(limit(&shown, "handles"), org(7));
+
+    let run = async |words: &[&str]| ended(as_client(&client, &host.url(), words)).await;
+    let table = run(&["limits", "show"]).await.stdout;
+    let row = table
+        .lines()
+        .find(|line| line.starts_with("memory_bytes"))
+        .unwrap();
+    assert!(
+        row.contains("32.0 MiB") && row.contains("org") && row.contains("64.0 MiB"),
+        "{row}"
+    );
+    let refused = run(&["limits", "set", "fuel=5000000001"]).await;
+    let refused = refused.refusal(1);
+    assert!(
+        refused.contains("[limit_refused") && refused.contains("5000000000"),
+        "{refused}"
+    );
+    for wrong in ["fuel", "fuel=much", "memory_bytes=99999999999GiB"] {
+        assert_eq!(run(&["limits", "set", wrong]).await.status, 2, "{wrong}");
+    }
+    assert_eq!(run(&["limits", "show", "--version", "1"]).await.status, 2);
+    assert_eq!(
+        document(&host, &client, &["limits", "show", "echo"]).await,
+        shown
+    );
+    host.stop().await;
+}

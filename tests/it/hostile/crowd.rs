@@ -28,7 +28,7 @@ pub(super) const QUICK: Form = Form {
     host_calls: 1_000,
     handles: 500,
     crossing: 4 << 20,
-    output: 1 << 20,
+    output: 128 << 10,
     each: false,
 };
 
@@ -128,11 +128,12 @@ impl<'a> Stage<'a> {
         row.check(&answer.json());
     }
 
-    /// Nothing of the guests is left.
-    pub(super) async fn is_empty(&self) {
+    /// Waits until nothing of the guests is left; what is resident then.
+    pub(super) async fn emptied(&self) -> u64 {
         let app = &self.host.host().app;
         eventually("no guest is left", async || app.scheduler.alive() == 0).await;
         eventually("no run is left", async || app.runs.registry().is_empty()).await;
+        resident()
     }
 }
 

@@ -2,8 +2,11 @@
 //! a polite neighbour; and the scenarios that need more than one guest. Nothing here is judged by the clock: figures
 //! are printed.
 
+mod cancel;
 mod corpus;
 mod crowd;
 mod neighbour;
 mod row;
 mod rows;
+mod same;
+mod streams;

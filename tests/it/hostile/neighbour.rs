@@ -68,7 +68,7 @@ pub(super) struct Latencies {
 }
 
 impl Latencies {
-    fn of(mut took: Vec<Duration>) -> Self {
+    pub(super) fn of(mut took: Vec<Duration>) -> Self {
         took.sort_unstable();
         Self { sorted: took }
     }
@@ -84,6 +84,6 @@ impl std::fmt::Display for Latencies {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let ms = |took: Duration| took.as_secs_f64() * 1_000.0;
         let (median, high) = (ms(self.at(50)), ms(self.at(99)));
-        write!(f, "{median:.1} / {high:.1} ms of {}", self.sorted.len())
+        write!(f, "{median:.1} / {high:.1} ms, {} runs", self.sorted.len())
     }
 }

@@ -5,7 +5,9 @@ mod calls;
 mod computing;
 mod lies;
 mod memory;
+mod speech;
 
+pub(super) use self::around::at_its_start;
 use super::row::Row;
 
 pub(super) fn rows() -> Vec<Row> {
@@ -15,6 +17,7 @@ pub(super) fn rows() -> Vec<Row> {
         calls::rows(),
         lies::rows(),
         around::rows(),
+        speech::rows(),
     ]
     .concat()
 }

@@ -130,3 +130,53 @@ async fn limits_asked_for_are_within_the_hosts() {
         assert_eq!(stop_reason(&events), "end_turn", "{field}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_organization_has_as_many_places_as_it_was_given() {
+    let host = TestHost::start().await;
+    host.deploy("acme", "spin", &guests::SPIN).await;
+    let client = host.client("acme").await;
+    let give = async |places: u32| {
+        let put = client
+            .put("/limits", &json!({ "concurrent_runs": places }))
+            .await;
+        assert_eq!(put.status, 200, "{}", put.text);
+    };
+    let body = json!({ "input": "x" });
+    let state = async |run: &str| client.show("spin", run).await["state"].clone();
+    give(1).await;
+    let first = client.start("spin", &body).await;
+    let second = client.start("spin", &body).await;
+    assert_eq!(
+        (state(&first).await, state(&second).await),
+        ("running".into(), "queued".into())
+    );
+    // More are there as soon as a run asks for one.
+    give(2).await;
+    let third = client.start("spin", &body).await;
+    eventually("the second leaves the queue", async || {
+        state(&second).await == "running"
+    })
+    .await;
+    assert_eq!(state(&third).await, "queued");
+    // Fewer, as they are given back: what comes back first goes to nobody.
+    give(1).await;
+    let fourth = client.start("spin", &body).await;
+    cancel_all(&client, &[first]).await;
+    host.deploy("globex", "spin", &guests::SPIN).await;
+    let globex = host.client("globex").await;
+    let theirs = globex.start("spin", &body).await;
+    assert_eq!(globex.show("spin", &theirs).await["state"], "running");
+    assert_eq!(
+        (state(&second).await, state(&third).await),
+        ("running".into(), "queued".into())
+    );
+    cancel_all(&client, &[second]).await;
+    eventually("the third leaves the queue", async || {
+        state(&third).await == "running"
+    })
+    .await;
+    assert_eq!(state(&fourth).await, "queued");
+    cancel_all(&client, &[third, fourth]).await;
+    cancel_all(&globex, &[theirs]).await;
+}

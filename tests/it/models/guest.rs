@@ -10,7 +10,7 @@ use bulkhead::sandbox::bindings::bulkhead::agent::model::{
     self as wit, Host as _, HostGeneration as _,
 };
 use bulkhead::sandbox::{
-    Answered, Begun, Host, Intended, Journal, Limits, Meter as SandboxMeter, Repeat, Ticket,
+    Answered, Begun, Host, Intended, Intent, Journal, Limits, Meter as SandboxMeter, Repeat, Ticket,
 };
 use bulkhead_tests::intent;
 use bulkhead_tests::provider::{Answer, How};
@@ -29,6 +29,8 @@ const RECORDED: OffsetDateTime = datetime!(2026-01-02 03:04:06 UTC);
 /// A journal that keeps what is recorded, and plays it when it was given some.
 struct Tape {
     db: PgPool,
+    /// For a test that takes the database away.
+    granted: Option<Intent>,
     recorded: VecDeque<(Value, Value)>,
     taken: Vec<(Value, Value, bool)>,
     arrived: Option<OffsetDateTime>,
@@ -41,6 +43,7 @@ impl Tape {
             recorded: VecDeque::new(),
             taken: Vec::new(),
             arrived: None,
+            granted: None,
         }
     }
 
@@ -53,6 +56,7 @@ impl Tape {
             recorded: recorded.collect(),
             taken: Vec::new(),
             arrived: None,
+            granted: None,
             db: self.db,
         }
     }
@@ -81,6 +85,9 @@ impl Journal for Tape {
                     response,
                     ended_at: RECORDED,
                 }));
+            }
+            if let Some(granted) = self.granted.take() {
+                return Ok(Intended::Granted(granted));
             }
             let ticket = intent::ticket(kind, request, datetime!(2026-01-02 03:04:05 UTC));
             Ok(Intended::Granted(intent::granted(&self.db, ticket).await))
@@ -267,8 +274,9 @@ async fn what_is_refused_is_recorded_or_never_asked() {
 #[tokio::test]
 async fn the_hosts_own_failure_is_not_told() {
     let room = Room::open().await;
-    room.pool.close().await;
     let mut life = Life::new(&room, Tape::new(&room));
+    life.tape.granted = Some(intent::to_generate(&room.pool).await);
+    room.pool.close().await;
     let error = life.view().generate(asked("go")).await.unwrap_err();
     assert_eq!(error.downcast_ref::<Error>().unwrap().code.status, 503);
 }

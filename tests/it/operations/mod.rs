@@ -50,6 +50,25 @@ const OPERATIONS: &[Operation] = &[
         "deploy",
         r#"{"version":1}"#,
     ),
+    ("GET", "/v1/orgs/{org}/limits", "read", ""),
+    (
+        "PUT",
+        "/v1/orgs/{org}/limits",
+        "admin",
+        r#"{"fuel":4000000000,"wall_ms":60000,"memory_bytes":null,"component_bytes":40000000}"#,
+    ),
+    (
+        "GET",
+        "/v1/orgs/{org}/agents/{agent}/versions/{version}/limits",
+        "read",
+        "",
+    ),
+    (
+        "PUT",
+        "/v1/orgs/{org}/agents/{agent}/versions/{version}/limits",
+        "admin",
+        r#"{"fuel":3000000000,"handles":100}"#,
+    ),
     ("GET", "/v1/orgs/{org}/model-connections", "admin", ""),
     (
         "GET",

@@ -19,7 +19,7 @@ use super::{guests, input};
 
 /// A run of a host, with lives that the test makes: each under a term of its own.
 struct Lives {
-    host: TestHost,
+    host: Box<TestHost>,
     key: Key,
 }
 
@@ -40,7 +40,7 @@ impl Lives {
                 run,
                 term: 1,
             },
-            host,
+            host: Box::new(host),
         }
     }
 

@@ -194,3 +194,33 @@ async fn a_sleep_with_a_generation_open_stays() {
     );
     host.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_that_is_not_effective_in_time_drains_the_host() {
+    bulkhead_tests::logs::expect_errors("a stop is not effective");
+    let host = TestHost::start_with(|config| config.runs.stop_effective_ms = 0).await;
+    host.deploy("acme", "spin", &guests::SPIN).await;
+    let client = host.client("acme").await;
+    let runs = host.host().app.runs.clone();
+    let mut escalated = false;
+    // A guest that waits for its turn is taken out at once; one that is being polled takes a slice.
+    for _ in 0..200 {
+        let run = client.start("spin", &input("go")).await;
+        eventually("it spins", async || {
+            client.show("spin", &run).await["state"] == "running"
+        })
+        .await;
+        let view = client.cancel("spin", &run).await.json();
+        assert_eq!(view["state"], "cancelled", "{view}");
+        escalated = view["receipt"]["escalated"] == true;
+        if escalated {
+            break;
+        }
+    }
+    assert!(escalated, "no stop took any time");
+    tokio::time::timeout(Duration::from_secs(1), runs.escalated())
+        .await
+        .unwrap();
+    drop(runs);
+    host.stop().await;
+}

@@ -13,14 +13,15 @@ use bulkhead_tests::host::eventually;
 use bulkhead_tests::provider::Answer;
 use bulkhead_tests::provider::Provider;
 use bulkhead_tests::{Client, TestHost, logs};
+use futures_util::future::LocalBoxFuture;
 use serde_json::{Value, json};
 
 use crate::guests;
 
 /// Two hosts on one database, and a run on the first.
 struct Pair {
-    first: TestHost,
-    second: TestHost,
+    first: Box<TestHost>,
+    second: Box<TestHost>,
     provider: Provider,
     /// Asks the second host.
     client: Client,
@@ -51,8 +52,8 @@ impl Pair {
         let run = events.run();
         let client = client.at(&second.url());
         Self {
-            first,
-            second,
+            first: Box::new(first),
+            second: Box::new(second),
             provider,
             client,
             run,
@@ -112,10 +113,12 @@ impl Pair {
         .unwrap()
     }
 
-    async fn stop(self) {
-        self.first_wakes().await;
-        self.second.stop().await;
-        self.first.stop().await;
+    fn stop(self) -> LocalBoxFuture<'static, ()> {
+        Box::pin(async move {
+            self.first_wakes().await;
+            self.second.stop().await;
+            self.first.stop().await;
+        })
     }
 }
 

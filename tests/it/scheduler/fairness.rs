@@ -74,9 +74,19 @@ async fn all(shares: &Shares, guests: Vec<Running<()>>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_guest_against_two_hundred_has_half() {
+    one_has_half(200).await;
+}
+
+/// The share is the same, however many there are.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_guest_against_three_thousand_has_half() {
+    one_has_half(3_000).await;
+}
+
+async fn one_has_half(others: usize) {
     let scheduler = scheduler(1);
     let shares = Shares::of(2, 20_000);
-    let mut guests: Vec<_> = (0..200)
+    let mut guests: Vec<_> = (0..others)
         .map(|_| shares.spin(&scheduler, 0, SLICE))
         .collect();
     guests.push(shares.spin(&scheduler, 1, SLICE));
@@ -86,6 +96,44 @@ async fn one_guest_against_two_hundred_has_half() {
         "{}",
         shares.share(1)
     );
+    scheduler.close();
+}
+
+/// What a guest waits for its next slice: at most one slice of each other tenant, whatever is queued behind it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_polite_guest_has_every_other_slice_beside_three_thousand() {
+    let scheduler = scheduler(1);
+    let shares = Shares::of(1, u64::MAX);
+    let others: Vec<_> = (0..3_000)
+        .map(|_| shares.spin(&scheduler, 0, SLICE))
+        .collect();
+    shares.counting.store(true, Ordering::Relaxed);
+    let seen = Arc::clone(&shares.slices);
+    let (meter, mut slices) = (meter(), Vec::new());
+    let used = Arc::clone(&meter);
+    let mut polite = scheduler.spawn(
+        1,
+        meter,
+        poll_fn(move |cx| {
+            slices.push(seen.load(Ordering::Relaxed));
+            used.set_fuel(SLICE * slices.len() as u64);
+            if slices.len() == 100 {
+                return Poll::Ready(std::mem::take(&mut slices));
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }),
+    );
+    let slices = polite.wait().await.expect("it ends");
+    let most = slices.windows(2).map(|pair| pair[1] - pair[0]).max();
+    assert!(
+        most <= Some(2),
+        "others' slices between two of its own: {most:?}"
+    );
+    drop(others);
+    while scheduler.alive() > 0 {
+        tokio::task::yield_now().await;
+    }
     scheduler.close();
 }
 

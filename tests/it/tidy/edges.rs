@@ -7,16 +7,24 @@ use super::{code, none, sources};
 /// What knows no capability.
 const GROUND: [&str; 2] = ["kit", "sandbox"];
 /// A room, and the rooms it may import besides the ground and itself. What is missing here may import nothing.
-const ROOMS: [(&str, &[&str]); 7] = [
+const ROOMS: [(&str, &[&str]); 8] = [
     ("identity", &[]),
     ("billing", &[]),
     ("invariants", &[]),
-    ("agents", &["identity", "billing"]),
+    ("limits", &["identity"]),
+    ("agents", &["identity", "billing", "limits"]),
     ("models", &["identity", "billing"]),
     ("knowledge", &["identity", "billing"]),
     (
         "runs",
-        &["identity", "billing", "agents", "models", "knowledge"],
+        &[
+            "identity",
+            "billing",
+            "limits",
+            "agents",
+            "models",
+            "knowledge",
+        ],
     ),
 ];
 /// Assembly: the only files that list all capabilities.

@@ -13,7 +13,8 @@ pub(super) struct Screen {
     out: Output,
     /// The answer stands in the middle of a line.
     open: bool,
-    citations: Vec<String>,
+    /// With the number of their event.
+    citations: Vec<(i64, String)>,
     done: Option<Value>,
 }
 
@@ -68,8 +69,13 @@ impl Screen {
                 self.aside(&format!("{mark} {}", at(data, "/content")));
             }
             "citation" => {
-                self.citations
-                    .push(format!("[{}] {}", at(data, "/number"), passage(data)))
+                let line = format!("[{}] {}", at(data, "/number"), passage(data));
+                self.citations.push((event.seq, line));
+            }
+            "retract" => {
+                let from = number(data, "/from");
+                self.citations.retain(|(seq, _)| *seq < from);
+                self.aside("↺ its host died in the middle of this: the last generation is void and is made again");
             }
             _ => {}
         }
@@ -103,7 +109,7 @@ impl Screen {
             self.out.line("");
             self.citations
                 .iter()
-                .for_each(|citation| self.out.line(citation));
+                .for_each(|(_, citation)| self.out.line(citation));
         }
         let usage = &done["usage"];
         let tokens = format!(

@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 use crate::agents::Resolved;
 use crate::billing;
 use crate::kit::{Error, Result, clock};
+use crate::limits::Effective;
 use crate::runs::imports::Guest;
 use crate::runs::journal::Past;
 use crate::runs::log::{Change, Record, StopCause, Stopping};
@@ -33,6 +34,8 @@ pub const QUEUED: &str = "queued";
 pub struct Work {
     pub row: NewRow,
     pub resolved: Resolved,
+    /// What binds it, its own fuel and deadline apart.
+    pub limits: Arc<Effective>,
     pub messages: Vec<Message>,
     pub record: Arc<Record>,
     /// What the guest used, readable while it runs.
@@ -51,7 +54,7 @@ pub struct Work {
 impl Work {
     pub fn new(
         row: NewRow,
-        resolved: Resolved,
+        (resolved, limits): (Resolved, Arc<Effective>),
         messages: Vec<Message>,
         record: Arc<Record>,
     ) -> Self {
@@ -59,6 +62,7 @@ impl Work {
         Self {
             row,
             resolved,
+            limits,
             messages,
             record,
             meter,
@@ -211,7 +215,7 @@ impl Runs {
     fn guest(&self, work: &Work) -> Guest {
         let limits = Limits {
             fuel: u64::try_from(work.row.fuel_max).unwrap_or(0),
-            ..self.inner.sandbox.config().limits.clone()
+            ..work.limits.sandbox.clone()
         };
         let host = Host::new(limits, Arc::clone(&work.meter), work.row.seed);
         self.inner.capabilities.guest(host, work, &self.inner.tasks)

@@ -212,8 +212,12 @@ fn limit_reason(limit: Limit) -> &'static str {
     match limit {
         Limit::Fuel => "fuel",
         Limit::Memory => "memory",
+        Limit::TableElements => "table_elements",
+        Limit::CoreInstances => "core_instances",
+        Limit::Memories => "memories",
+        Limit::Tables => "tables",
         Limit::HostCalls => "host_calls",
-        Limit::CrossingPerCall | Limit::CrossingPerRun => "crossing",
+        Limit::CrossingPerCall | Limit::CrossingPerRun | Limit::Answer => "crossing",
         Limit::Handles => "handles",
         Limit::Output => "output",
         Limit::Epoch => "deadline",

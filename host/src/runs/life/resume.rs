@@ -8,9 +8,10 @@ use serde::Deserialize;
 use super::execute::{QUEUED, Work};
 use super::{execute, past};
 use crate::kit::{Error, Result, error};
+use crate::limits::Effective;
 use crate::models::guest::recorded_tokens;
 use crate::runs::journal::Past;
-use crate::runs::log::{Live, StopCause, Stored, all_events};
+use crate::runs::log::{Live, StopCause, all_events};
 use crate::runs::nodes::Claimed;
 use crate::runs::start::{Admitted, Message};
 use crate::runs::{Runs, Usage};
@@ -38,8 +39,17 @@ impl Runs {
     async fn live_again(&self, claimed: Claimed, live: Arc<Live>, admitted: Admitted) {
         let run = claimed.row.run;
         let deadly = claimed.deaths > self.inner.config.deaths_max;
-        let mut work = self.bare(claimed, &live, &[]);
-        match self.remember(&mut work).await {
+        // A set that is gone is an error of its own; until it is told, the host's binds.
+        let (limits, known) = match self.inner.limits.of(claimed.row.limits).await {
+            Ok(limits) => (limits, Ok(())),
+            Err(error) => (self.inner.limits.hosts(), Err(error)),
+        };
+        let mut work = self.bare(claimed, &live, limits);
+        let remembered = match known {
+            Ok(()) => self.remember(&mut work).await,
+            Err(error) => Err(error),
+        };
+        match remembered {
             Ok(()) if deadly => {
                 let why = "the hosts that ran it died one after the other";
                 tracing::error!(%run, why, "a run is not resumed");
@@ -61,10 +71,10 @@ impl Runs {
         live.release();
     }
 
-    fn bare(&self, claimed: Claimed, live: &Arc<Live>, said: &[Stored]) -> Work {
-        let key = claimed.key();
-        let record = self.record(key, live, said);
-        let mut work = Work::new(claimed.row, claimed.resolved, Vec::new(), record);
+    fn bare(&self, claimed: Claimed, live: &Arc<Live>, limits: Arc<Effective>) -> Work {
+        let record = self.record(claimed.key(), live, &[]);
+        let bound = (claimed.resolved, limits);
+        let mut work = Work::new(claimed.row, bound, Vec::new(), record);
         if let Some(used) = claimed.suspended_usage {
             // It is this program's own writing; what is unknown counts as nothing.
             work.used = serde_json::from_str(&used).unwrap_or_default();

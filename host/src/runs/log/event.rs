@@ -79,12 +79,12 @@ impl Event {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Started { .. } => "started",
-            Self::Text { .. } => TEXT,
+            Self::Text { .. } => "text",
             Self::ToolCall { .. } => "tool_call",
             Self::ToolResult { .. } => "tool_result",
             Self::Citation(_) => "citation",
             Self::Status { .. } => "status",
-            Self::Retract { .. } => RETRACT,
+            Self::Retract { .. } => "retract",
             Self::Done(_) => DONE,
         }
     }
@@ -100,11 +100,6 @@ impl Event {
         })
     }
 }
-
-const TEXT: &str = "text";
-
-/// The kind of the event that withdraws others.
-pub const RETRACT: &str = "retract";
 
 /// The kind of the last event of every run.
 pub const DONE: &str = "done";
@@ -130,7 +125,7 @@ impl Stored {
         struct Text {
             text: String,
         }
-        if &*self.kind != TEXT {
+        if &*self.kind != "text" {
             return None;
         }
         let text: Text = serde_json::from_str(&self.data).ok()?;
@@ -143,7 +138,7 @@ impl Stored {
         struct Retract {
             from: i32,
         }
-        if &*self.kind != RETRACT {
+        if &*self.kind != "retract" {
             return None;
         }
         let retract: Retract = serde_json::from_str(&self.data).ok()?;

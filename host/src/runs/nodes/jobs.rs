@@ -100,6 +100,17 @@ impl Runs {
         Ok(open)
     }
 
+    pub(in crate::runs) fn is_draining(&self) -> bool {
+        self.inner.draining.load(Ordering::Relaxed)
+    }
+
+    /// Resolves when a stop was not effective in time: this host is to drain and go.
+    pub async fn escalated(&self) {
+        let mut escalated = self.inner.escalated.subscribe();
+        // The sender lives in `self`.
+        let _ = escalated.wait_for(|escalated| *escalated).await;
+    }
+
     /// Lets runs end for half of the grace, hands over what is left, and says goodbye: nothing of this node is alive
     /// afterwards, and no run has ended because of it.
     pub async fn leave(&self, grace: Duration) -> Result<()> {

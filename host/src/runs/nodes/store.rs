@@ -91,6 +91,7 @@ struct ClaimedRow {
     seed: Vec<u8>,
     deadline_at: OffsetDateTime,
     fuel_max: i64,
+    limits_digest: Option<Vec<u8>>,
     created_by: Option<Uuid>,
     created_at: OffsetDateTime,
     term: i32,
@@ -126,6 +127,7 @@ impl ClaimedRow {
                 seed: bytes(self.seed).map_err(broken)?,
                 deadline_at: self.deadline_at,
                 fuel_max: self.fuel_max,
+                limits: self.limits_digest.map(bytes).transpose().map_err(broken)?,
                 node,
                 created_by: KeyId(self.created_by.unwrap_or_default()),
                 created_at: self.created_at,
@@ -170,7 +172,7 @@ pub(super) async fn claim(
            where r.org_id = c.org_id and r.id = c.id
              and v.org_id = r.org_id and v.agent_id = r.agent_id and v.number = r.version
            returning r.org_id as "org: OrgId", r.id as "run: RunId", r.agent_id as "agent: AgentId", r.version, r.channel,
-             r.input::text as "input!", r.seed, r.deadline_at, r.fuel_max, r.created_by, r.created_at, r.term, r.deaths,
+             r.input::text as "input!", r.seed, r.deadline_at, r.fuel_max, r.limits_digest, r.created_by, r.created_at, r.term, r.deaths,
              r.cancel_requested_at, c.state as was, r.suspended_usage::text as suspended_usage, v.digest,
              v.manifest ->> 'model' as model"#,
         node.0,
@@ -207,7 +209,7 @@ pub(super) async fn claim_due(
            where r.org_id = c.org_id and r.id = c.id
              and v.org_id = r.org_id and v.agent_id = r.agent_id and v.number = r.version
            returning r.org_id as "org: OrgId", r.id as "run: RunId", r.agent_id as "agent: AgentId", r.version, r.channel,
-             r.input::text as "input!", r.seed, r.deadline_at, r.fuel_max, r.created_by, r.created_at, r.term, r.deaths,
+             r.input::text as "input!", r.seed, r.deadline_at, r.fuel_max, r.limits_digest, r.created_by, r.created_at, r.term, r.deaths,
              r.cancel_requested_at, c.state as was, r.suspended_usage::text as suspended_usage, v.digest,
              v.manifest ->> 'model' as model"#,
         node.0,

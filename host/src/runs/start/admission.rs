@@ -27,15 +27,63 @@ pub struct Admission {
 #[derive(Debug)]
 struct Org {
     places: Arc<Semaphore>,
+    size: Mutex<Size>,
     waiting: AtomicU32,
+}
+
+/// How many places an organization has, and how many it is to have.
+#[derive(Debug)]
+struct Size {
+    is: usize,
+    wanted: usize,
+}
+
+impl Org {
+    /// More places are there at once; fewer, as they are given back.
+    fn resize(&self, wanted: usize) {
+        let mut size = self.size.lock().unwrap_or_else(PoisonError::into_inner);
+        size.wanted = wanted;
+        if size.is < wanted {
+            self.places.add_permits(wanted - size.is);
+            size.is = wanted;
+        } else {
+            size.is -= self.places.forget_permits(size.is - wanted);
+        }
+    }
+
+    fn give_back(&self, place: OwnedSemaphorePermit) {
+        let mut size = self.size.lock().unwrap_or_else(PoisonError::into_inner);
+        if size.is > size.wanted {
+            size.is -= 1;
+            place.forget();
+        }
+    }
 }
 
 /// A place of the host and of the organization; given back when dropped.
 #[derive(Debug)]
 pub struct Place {
-    _account: Arc<Org>,
-    _org: OwnedSemaphorePermit,
+    account: Arc<Org>,
+    org: Option<OwnedSemaphorePermit>,
     _host: OwnedSemaphorePermit,
+}
+
+impl Place {
+    fn new(account: &Arc<Org>, org: OwnedSemaphorePermit, host: OwnedSemaphorePermit) -> Self {
+        Self {
+            account: Arc::clone(account),
+            org: Some(org),
+            _host: host,
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(place) = self.org.take() {
+            self.account.give_back(place);
+        }
+    }
 }
 
 /// Either a place, or a seat in the queue.
@@ -72,11 +120,7 @@ impl Queued {
             .acquire_owned()
             .await
             .map_err(|_| closed())?;
-        Ok(Place {
-            _account: Arc::clone(&self.org),
-            _org: org,
-            _host: host,
-        })
+        Ok(Place::new(&self.org, org, host))
     }
 }
 
@@ -104,16 +148,18 @@ impl Admission {
         }
     }
 
-    pub(super) fn admit(&self, org: OrgId) -> Result<Admitted> {
+    /// A place or a seat for a run of an organization that may have so many at one time.
+    pub(super) fn admit(&self, org: OrgId, places: u64) -> Result<Admitted> {
         let org = self.org(org);
+        org.resize(
+            usize::try_from(places).map_or(Semaphore::MAX_PERMITS, |places| {
+                places.min(Semaphore::MAX_PERMITS)
+            }),
+        );
         if let Ok(org_place) = Arc::clone(&org.places).try_acquire_owned()
             && let Ok(host_place) = Arc::clone(&self.host).try_acquire_owned()
         {
-            return Ok(Admitted::Now(Place {
-                _account: org,
-                _org: org_place,
-                _host: host_place,
-            }));
+            return Ok(Admitted::Now(Place::new(&org, org_place, host_place)));
         }
         let seat = Queued {
             host: Arc::clone(&self.host),
@@ -139,6 +185,10 @@ impl Admission {
         orgs.retain(|_, known| known.strong_count() > 0);
         let account = Arc::new(Org {
             places: Arc::new(Semaphore::new(self.per_org)),
+            size: Mutex::new(Size {
+                is: self.per_org,
+                wanted: self.per_org,
+            }),
             waiting: AtomicU32::new(0),
         });
         orgs.insert(org, Arc::downgrade(&account));

@@ -10,6 +10,7 @@ use super::{Admitted, Message, NewRun, Started};
 use crate::agents::Resolved;
 use crate::identity::Caller;
 use crate::kit::{Error, Result};
+use crate::limits::Effective;
 use crate::runs::life::execute::Work;
 use crate::runs::log::record::Key;
 use crate::runs::log::{Change, Event, Live, Record, Stored, stream::Stream};
@@ -25,7 +26,6 @@ impl Runs {
         new: NewRun,
         id: Option<Uuid>,
     ) -> Result<Started> {
-        let messages = self.check(&new)?;
         if self.is_draining() {
             let refused = Error::unavailable("This host takes no more runs; another one does.");
             return Err(refused.retry_after(Duration::from_secs(1)));
@@ -35,11 +35,26 @@ impl Runs {
             .agents
             .resolve(caller, agent, new.version)
             .await?;
-        let admitted = self.inner.admission.admit(caller.org)?;
+        let version = (resolved.agent.0, resolved.version);
+        let limits = self
+            .inner
+            .limits
+            .effective(caller.org, Some(version))
+            .await?;
+        let messages = self.check(&new, &limits)?;
+        let admitted = self
+            .inner
+            .admission
+            .admit(caller.org, limits.each.concurrent_runs.value)?;
         let run: RunId = id.map_or_else(|| self.inner.ids.next(), RunId);
         let live = Live::new(run);
         let events = Stream::from_birth(self.source(), (caller.org, run), &live);
-        let row = self.row(caller, &resolved, &new, (run, &messages, &admitted))?;
+        let row = self.row(
+            caller,
+            (&resolved, &limits),
+            &new,
+            (run, &messages, &admitted),
+        )?;
         let started = Event::Started {
             run,
             agent: agent.to_owned(),
@@ -49,7 +64,7 @@ impl Runs {
         let started = started.store(1, row.created_at)?;
         let key = row.key();
         let record = self.record(key, &live, std::slice::from_ref(&started));
-        let work = Work::new(row.clone(), resolved, messages, record);
+        let work = Work::new(row.clone(), (resolved, limits), messages, record);
         let begin = Change::Begin {
             live: Arc::clone(&live),
             row: Box::new(row),
@@ -110,15 +125,13 @@ impl Runs {
     fn row(
         &self,
         caller: &Caller,
-        resolved: &Resolved,
+        (resolved, limits): (&Resolved, &Effective),
         new: &NewRun,
         (run, messages, admitted): (RunId, &[Message], &Admitted),
     ) -> Result<NewRow> {
         let now = self.inner.clock.now();
-        let wall = new.deadline_ms.unwrap_or(self.inner.config.wall_ms);
-        let fuel = new
-            .max_fuel
-            .unwrap_or(self.inner.sandbox.config().limits.fuel);
+        let wall = new.deadline_ms.unwrap_or(limits.each.wall_ms.value);
+        let fuel = new.max_fuel.unwrap_or(limits.each.fuel.value);
         Ok(NewRow {
             org: caller.org,
             run,
@@ -139,6 +152,7 @@ impl Runs {
             seed: self.inner.ids.random().bytes(),
             deadline_at: now + Duration::from_millis(wall),
             fuel_max: i64::try_from(fuel).unwrap_or(i64::MAX),
+            limits: Some(limits.digest),
             node: self.inner.node,
             created_by: caller.key,
             created_at: now,

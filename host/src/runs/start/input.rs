@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::kit::{Code, Result};
+use crate::limits::Effective;
 use crate::runs::Runs;
 
 pub const INPUT_REFUSED: Code = Code::new("input_refused", 422, "The run's input is not usable");
@@ -56,8 +57,9 @@ pub enum Role {
 
 impl Runs {
     /// Every fault of the request as one problem; the messages where there is none.
-    pub(super) fn check(&self, new: &NewRun) -> Result<Vec<Message>> {
-        let (config, limits) = (&self.inner.config, &self.inner.sandbox.config().limits);
+    pub(super) fn check(&self, new: &NewRun, limits: &Effective) -> Result<Vec<Message>> {
+        let config = &self.inner.config;
+        let (wall_ms, fuel) = (limits.each.wall_ms.value, limits.each.fuel.value);
         let mut faults = INPUT_REFUSED.because("The run cannot be started as it was asked for.");
         let messages = match &new.input {
             Input::Text(text) => vec![Message {
@@ -86,17 +88,11 @@ impl Runs {
                 format!("{bytes} bytes of text; at most {}", config.input_bytes),
             );
         }
-        if new
-            .deadline_ms
-            .is_some_and(|ms| ms == 0 || ms > config.wall_ms)
-        {
-            faults = faults.field("/deadline_ms", format!("must be 1 to {}", config.wall_ms));
+        if new.deadline_ms.is_some_and(|ms| ms == 0 || ms > wall_ms) {
+            faults = faults.field("/deadline_ms", format!("must be 1 to {wall_ms}"));
         }
-        if new
-            .max_fuel
-            .is_some_and(|fuel| fuel == 0 || fuel > limits.fuel)
-        {
-            faults = faults.field("/max_fuel", format!("must be 1 to {}", limits.fuel));
+        if new.max_fuel.is_some_and(|asked| asked == 0 || asked > fuel) {
+            faults = faults.field("/max_fuel", format!("must be 1 to {fuel}"));
         }
         if new
             .channel

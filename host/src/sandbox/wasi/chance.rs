@@ -27,7 +27,8 @@ impl random::Host for View<'_> {
         let most = self.0.chance.bytes_per_call;
         let bytes = usize::try_from(len).ok().filter(|_| len <= most);
         let Some(bytes) = bytes else {
-            let what = format!("requested len {len} exceeds limit {most}");
+            let what =
+                format!("requested len {len} exceeds limit {most} (`random_bytes_per_call`)");
             return Err(wasmtime::Error::msg(what));
         };
         self.0.meter().carry(bytes);

@@ -20,8 +20,8 @@ fn afterwards(name: &'static str, what: &str, ending: Ending) -> Row {
     Row::altered(name, raw, (LIFTED, LIFTED_POST), ending)
 }
 
-/// Does this at its start, but not while it is looked at: the driver moves the clock between the two.
-fn at_its_start(name: &'static str, what: &str, ending: Ending) -> Row {
+/// A guest that does this at its start, but not while it is looked at: the driver moves the clock between the two.
+pub(in crate::hostile) fn at_its_start(what: &str) -> Vec<u8> {
     let noticed = datetime!(2026-11-20 09:30 UTC).unix_timestamp_nanos();
     let start = format!(
         "(func $start (if (i64.gt_u (call $wasi_now) (i64.const {noticed})) (then {what}))) (start $start)"
@@ -31,7 +31,7 @@ fn at_its_start(name: &'static str, what: &str, ending: Ending) -> Row {
         fields: &start,
         ..Raw::default()
     };
-    Row::raw(name, raw, ending)
+    raw.bytes()
 }
 
 /// Makes a resource of its own and drops it.
@@ -80,8 +80,12 @@ pub(super) fn rows() -> Vec<Row> {
     vec![
         afterwards("post-return-loops", SPIN, FUEL),
         afterwards("post-return-traps", "unreachable", trap("unreachable")),
-        at_its_start("start-loops", SPIN, FUEL),
-        at_its_start("start-traps", "unreachable", trap("unreachable")),
+        Row::new("start-loops", at_its_start(SPIN), FUEL),
+        Row::new(
+            "start-traps",
+            at_its_start("unreachable"),
+            trap("unreachable"),
+        ),
         destructor("destructor-is-fine", "", END_TURN),
         destructor("destructor-loops", SPIN, FUEL),
         destructor("destructor-traps", "unreachable", trap("unreachable")),

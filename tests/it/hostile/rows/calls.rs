@@ -244,8 +244,48 @@ fn oracles() -> Vec<Row> {
     ]
 }
 
+/// Just under every limit at once: memory and table to their caps, handles, calls, output, log and most of the fuel.
+/// A hundred of them have room beside each other.
+fn modest() -> Row {
+    let raw = Raw {
+        imports: &[Import::WasiClock, Import::Output, Import::Log],
+        fields: "(table $t 1 funcref)",
+        run: "(if (i32.eq (memory.grow (i32.const 1020)) (i32.const -1)) (then unreachable))
+            (if (i32.eq (table.grow $t (ref.null func) (i32.const 19999)) (i32.const -1)) (then unreachable))
+            (loop $touch
+              (i32.store offset=65536 (local.get $i) (i32.const 7))
+              (local.set $i (i32.add (local.get $i) (i32.const 65536)))
+              (br_if $touch (i32.lt_u (local.get $i) (i32.const 67043328))))
+            (local.set $i (i32.const 0))
+            (loop $open
+              (drop (call $in (i64.const 1)))
+              (local.set $i (i32.add (local.get $i) (i32.const 1)))
+              (br_if $open (i32.lt_u (local.get $i) (i32.const 490))))
+            (local.set $i (i32.const 0))
+            (loop $ask
+              (drop (call $wasi_now))
+              (local.set $i (i32.add (local.get $i) (i32.const 1)))
+              (br_if $ask (i32.lt_u (local.get $i) (i32.const 480))))
+            (memory.fill (i32.const 131072) (i32.const 97) (i32.const 16000))
+            (local.set $i (i32.const 0))
+            (loop $talk
+              (call $text (i32.const 131072) (i32.const 16000))
+              (call $line (i32.const 0) (i32.const 131072) (i32.const 8000))
+              (local.set $i (i32.add (local.get $i) (i32.const 1)))
+              (br_if $talk (i32.lt_u (local.get $i) (i32.const 8))))
+            (local.set $i (i32.const 0))
+            (loop $compute
+              (local.set $i (i32.add (local.get $i) (i32.const 1)))
+              (br_if $compute (i32.lt_u (local.get $i) (i32.const 2300000))))
+            (i32.const 512)",
+        ..Raw::default()
+    };
+    Row::raw("just-under-every-limit", raw, END_TURN).a_hundred()
+}
+
 fn ends() -> Vec<Row> {
     vec![
+        modest(),
         once(
             "exits-well",
             Import::Exit,

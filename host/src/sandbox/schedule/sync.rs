@@ -1,0 +1,6 @@
+//! What locks and waiting are made of in `slots.rs` and `turns.rs`; nothing else of the kind is named there. The tests
+//! put loom's in their place.
+
+pub(super) use std::sync::{Condvar, Mutex, MutexGuard};
+
+pub(super) use tokio::sync::oneshot;
