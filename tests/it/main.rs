@@ -13,6 +13,7 @@ mod hostile;
 mod http;
 mod idempotency;
 mod identity;
+mod invariants;
 mod isolation;
 mod knowledge;
 mod limits;
