@@ -44,7 +44,7 @@ impl Host {
         let grace = Duration::from_millis(config.shutdown_grace_ms);
         let recorder = recorder()?;
         let app = Box::pin(App::build(config, parts)).await?;
-        app.runs.join().await?;
+        app.runs.join(address).await?;
         Box::pin(app.runs.listen()).await;
         let jobs: Arc<[Job]> = worker::jobs(&app).into();
         if pace == Pace::Time {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Json, Router, middleware};
 use serde::Serialize;
@@ -15,10 +14,14 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
+use crate::kit::Error;
+use crate::kit::db::{self, Schema};
 use crate::kit::error::{METHOD, NOT_FOUND};
 use crate::kit::http::{Problem, idempotency, incoming, request};
-use crate::kit::{Error, db};
 use crate::{agents, identity, knowledge, limits, models, runs};
+
+/// How long the database may take to answer a health check.
+const DATABASE_WITHIN: Duration = Duration::from_secs(3);
 
 #[derive(utoipa::OpenApi)]
 struct Description;
@@ -95,18 +98,33 @@ async fn livez() -> Json<Health> {
 #[utoipa::path(get, path = "/readyz", tag = "health", security(()),
     responses((status = 200, body = Health), (status = 503, body = Problem)))]
 async fn readyz(State(app): State<App>) -> Response {
+    let reasons = unready(&app).await;
+    if reasons.is_empty() {
+        return Json(Health { status: "ready" }).into_response();
+    }
+    Error::unavailable(reasons.join(" ")).into_response()
+}
+
+/// Why the host takes no work, a sentence each.
+async fn unready(app: &App) -> Vec<String> {
+    let mut reasons = Vec::new();
     if *app.draining.borrow() {
-        return Error::unavailable("The host is draining.").into_response();
+        reasons.push("The host is draining.".to_owned());
     }
-    match db::is_migrated(&app.db).await {
-        Ok(true) => (StatusCode::OK, Json(Health { status: "ready" })).into_response(),
-        Ok(false) => {
-            Error::unavailable("The database lacks migrations of this host.").into_response()
+    match tokio::time::timeout(DATABASE_WITHIN, db::schema(&app.db)).await {
+        Ok(Ok(Schema::Usable)) => {}
+        Ok(Ok(Schema::Behind)) => {
+            reasons.push("The database lacks migrations of this host.".to_owned());
         }
-        Err(error) => Error::unavailable("The database does not answer.")
-            .caused_by(error)
-            .into_response(),
+        Ok(Ok(Schema::Foreign(version))) => reasons.push(format!(
+            "Migration {version} of the database differs from this host's."
+        )),
+        Ok(Err(_)) | Err(_) => reasons.push("The database does not answer.".to_owned()),
     }
+    if app.runs.lease_lost() {
+        reasons.push("The host's heartbeat was not written: others take it for dead.".to_owned());
+    }
+    reasons
 }
 
 /// This description

@@ -12,6 +12,7 @@ const KEYS_KEPT: time::Duration = time::Duration::hours(24);
 pub fn jobs(app: &App) -> Vec<Job> {
     let (db, clock) = (app.db.clone(), app.clock.clone());
     let mut jobs = app.runs.jobs();
+    jobs.extend(app.runs.node_jobs());
     jobs.extend(app.knowledge.jobs());
     jobs.push(Job::new(
         "idempotency.forget",

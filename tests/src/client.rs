@@ -225,7 +225,8 @@ impl Answer {
 }
 
 impl Events {
-    async fn of(response: Response) -> Self {
+    /// The events of an answer that is a stream of them.
+    pub async fn of(response: Response) -> Self {
         Self::try_of(response)
             .await
             .unwrap_or_else(|(status, text)| panic!("no stream but {status}: {text}"))

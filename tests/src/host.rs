@@ -79,7 +79,7 @@ impl TestHost {
             master_key: MASTER_KEY,
             program: program(),
         };
-        let host = Host::start(config, parts, Pace::Told)
+        let host = Box::pin(Host::start(config, parts, Pace::Told))
             .await
             .unwrap_or_else(|error| panic!("the host does not start: {error:?}"));
         Self {
@@ -178,7 +178,7 @@ impl TestHost {
         let db = db::connect(self.shared.database.url(), 1)
             .await
             .expect("the database is still there");
-        host.stop()
+        Box::pin(host.stop())
             .await
             .unwrap_or_else(|error| panic!("the host stops badly: {error:?}"));
         assert!(live.is_empty(), "runs were left alive");

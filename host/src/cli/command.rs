@@ -2,10 +2,9 @@
 
 use clap::{Parser, Subcommand};
 
+use super::operator::{keys, migrate, nodes};
 use super::terminal::{Failure, Format, Output};
-use super::{
-    cancel, deploy, dev, doctor, keys, knowledge, limits, migrate, run, runs, serve, versions,
-};
+use super::{cancel, deploy, dev, doctor, knowledge, limits, run, runs, serve, versions};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -35,6 +34,7 @@ pub(super) enum Command {
     Limits(limits::Args),
     Keys(keys::Args),
     Migrate(migrate::Args),
+    Nodes(nodes::Args),
     Doctor(doctor::Args),
 }
 
@@ -52,6 +52,7 @@ impl Command {
             Self::Limits(args) => limits::run(args, out).await,
             Self::Keys(args) => keys::run(args, out).await,
             Self::Migrate(args) => migrate::run(args, out).await,
+            Self::Nodes(args) => nodes::run(args, out).await,
             Self::Doctor(args) => doctor::run(args, out).await,
         }
     }

@@ -11,7 +11,8 @@ use super::terminal::{Failure, Output, log};
 use crate::app::Parts;
 use crate::config::{self, Config, Surroundings};
 use crate::host::{Host, Pace};
-use crate::kit::{Clock, Random, Secret, db};
+use crate::kit::db::{self, Schema};
+use crate::kit::{Clock, Random, Secret};
 
 /// Run a host in production
 ///
@@ -111,10 +112,16 @@ pub(super) async fn run(args: Args, out: Output) -> Result<(), Failure> {
 /// A database this host can work with as it is.
 pub(super) async fn refuse_unmigrated(db: &sqlx::PgPool) -> Result<(), Failure> {
     // Without its table of migrations the database has none.
-    if matches!(db::is_migrated(db).await, Ok(true)) {
-        return Ok(());
-    }
-    let detail = "the database lacks migrations of this version: run `bulkhead migrate`, or start with --migrate";
+    let detail = match db::schema(db).await {
+        Ok(Schema::Usable) => return Ok(()),
+        Ok(Schema::Foreign(version)) => format!(
+            "migration {version} of the database differs from this program's: it was made by another build; \
+             use that build or another database"
+        ),
+        Ok(Schema::Behind) | Err(_) => {
+            "the database lacks migrations of this version: run `bulkhead migrate`, or start with --migrate".to_owned()
+        }
+    };
     Err(Failure::new("not_migrated", detail))
 }
 

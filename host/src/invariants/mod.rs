@@ -36,7 +36,7 @@ pub const CHECKED: &[(&str, &str)] = &[
         "every event, step, intent and usage row belongs to a run of its own organization",
     ),
     ("I10", "no API key is in any event, step, output or log"),
-    ("I13", "a run names a version that was deployed"),
+    ("I13", "a run names a deployed version and kept limits"),
     (
         "I14",
         "no run was lost to a panic or another failure of the host itself",

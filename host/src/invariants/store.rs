@@ -133,7 +133,13 @@ pub(super) async fn unknown_versions(db: impl PgExecutor<'_>, limit: i64) -> Res
              r.version, replace(r.agent_id::text, '-', '')) as "what!"
            from runs r where not exists (
              select from agent_versions v where v.org_id = r.org_id and v.agent_id = r.agent_id and v.number = r.version
-           ) limit $1"#,
+           )
+           union all
+           select format('run_%s names limits %s, which are not kept', replace(r.id::text, '-', ''),
+             encode(r.limits_digest, 'hex'))
+           from runs r where r.limits_digest is not null
+             and not exists (select from limit_sets s where s.digest = r.limits_digest)
+           limit $1"#,
         limit
     );
     Ok(found.fetch_all(db).await?)

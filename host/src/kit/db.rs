@@ -42,14 +42,37 @@ pub async fn migrate(db: &PgPool) -> Result<()> {
     })
 }
 
-/// Whether every migration of this host is applied.
-pub async fn is_migrated(db: &PgPool) -> Result<bool> {
-    let applied: Option<i64> =
-        sqlx::query_scalar("select max(version) from _sqlx_migrations where success")
-            .fetch_one(db)
+/// A database's schema, as this host sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schema {
+    /// Every migration of this host is applied. There may be more: migrations only add, so that this host goes on
+    /// while a newer one begins.
+    Usable,
+    /// Migrations of this host are missing.
+    Behind,
+    /// This migration was applied with other statements than this host has.
+    Foreign(i64),
+}
+
+/// What has been applied, against what this host has.
+pub async fn schema(db: &PgPool) -> Result<Schema> {
+    let applied: Vec<(i64, Vec<u8>)> =
+        sqlx::query_as("select version, checksum from _sqlx_migrations where success")
+            .fetch_all(db)
             .await?;
-    let latest = MIGRATIONS.iter().map(|migration| migration.version).max();
-    Ok(applied >= latest)
+    for migration in MIGRATIONS.iter() {
+        match applied
+            .iter()
+            .find(|(version, _)| *version == migration.version)
+        {
+            None => return Ok(Schema::Behind),
+            Some((version, checksum)) if *checksum != *migration.checksum => {
+                return Ok(Schema::Foreign(*version));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(Schema::Usable)
 }
 
 /// A random key that every host of this database shares, made by the first one that asks.

@@ -39,6 +39,12 @@ macro_rules! limits {
             $($(#[doc = $doc])* pub $name: T,)+
         }
 
+        /// Limits to be given: what is absent or null is not set.
+        #[derive(Debug, ToSchema)]
+        pub struct LimitsGiven {
+            $($(#[doc = $doc])* pub $name: Option<u64>,)+
+        }
+
         impl<T> Each<T> {
             /// A value for each, in the order they are shown in.
             pub fn from_fn(mut value: impl FnMut(Kind) -> T) -> Self {

@@ -7,7 +7,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::put::Shown;
-use super::{Each, Limits};
+use super::{Each, Limits, LimitsGiven};
 use crate::identity::{Admin, Identity, Read};
 use crate::kit::Result;
 use crate::kit::http::{Body, Params, Problem};
@@ -42,7 +42,7 @@ async fn of_org(State(limits): State<Limits>, Read(caller): Read) -> Result<Json
 ///
 /// Replaces what was set before: what is absent or null is the host's again.
 #[utoipa::path(put, path = "/v1/orgs/{org}/limits", tag = "limits", params(("org" = String, Path,)),
-    request_body = Each<Option<u64>>,
+    request_body = LimitsGiven,
     responses((status = 200, body = Each<Shown>), (status = "4XX", body = Problem)))]
 async fn put_of_org(
     State(limits): State<Limits>,
@@ -72,7 +72,7 @@ async fn of_version(
 /// Replaces what was set before: what is absent or null is the organization's again.
 #[utoipa::path(put, path = "/v1/orgs/{org}/agents/{agent}/versions/{version}/limits", tag = "limits",
     params(("org" = String, Path,), ("agent" = String, Path,), ("version" = i32, Path,)),
-    request_body = Each<Option<u64>>,
+    request_body = LimitsGiven,
     responses((status = 200, body = Each<Shown>), (status = "4XX", body = Problem)))]
 async fn put_of_version(
     State(limits): State<Limits>,

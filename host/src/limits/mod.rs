@@ -17,7 +17,7 @@ use sqlx::PgPool;
 use crate::kit::Clock;
 
 pub use config::Config;
-pub use each::{Each, Kind, Level, kinds};
+pub use each::{Each, Kind, Level, LimitsGiven, kinds};
 pub use effective::{Bound, Digest, Effective, Source};
 pub use put::{LIMIT_REFUSED, Shown};
 

@@ -276,6 +276,7 @@ impl Runs {
             db: self.inner.db.clone(),
             live: self.inner.live.clone(),
             announce: self.inner.announce.clone(),
+            shutdown: self.inner.tasks.shutdown().clone(),
         }
     }
 

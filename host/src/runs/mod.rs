@@ -16,7 +16,6 @@ mod store;
 pub mod view;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use sqlx::PgPool;
 use tokio::sync::watch;
@@ -60,10 +59,10 @@ struct Inner {
     writer: Writer<log::Change>,
     live: log::Registry,
     announce: nodes::announce::Announce,
+    presence: nodes::presence::Presence,
     admission: start::Admission,
     config: Config,
     /// No new runs, and none claimed.
-    draining: AtomicBool,
     escalated: watch::Sender<bool>,
 }
 

@@ -1,13 +1,13 @@
 //! What the room is made from, and its limits.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::nodes::announce::Announce;
+use super::nodes::presence::Presence;
 use super::{Inner, NodeId, Runs, imports, log, start};
 use crate::agents::Agents;
 use crate::kit::Base;
@@ -126,9 +126,9 @@ impl Runs {
                 writer,
                 live,
                 announce,
+                presence: Presence::default(),
                 admission: start::Admission::new(&config),
                 config,
-                draining: AtomicBool::new(false),
                 escalated: watch::Sender::new(false),
             }),
         }

@@ -15,7 +15,7 @@ const OURS: [&str; 7] = [
     "bulkhead:agent/tools",
     "bulkhead:agent/types",
 ];
-const CONTRACT: &str = "0.1.0";
+pub const CONTRACT: &str = "0.1.0";
 const EXPORTS: [&str; 2] = ["describe", "run"];
 
 /// What a component asks for.

@@ -3,7 +3,7 @@
 use super::program::run;
 
 /// Every command, and every command of a command.
-const COMMANDS: [&[&str]; 27] = [
+const COMMANDS: [&[&str]; 28] = [
     &[],
     &["dev"],
     &["serve"],
@@ -30,6 +30,7 @@ const COMMANDS: [&[&str]; 27] = [
     &["keys", "ls"],
     &["keys", "revoke"],
     &["migrate"],
+    &["nodes"],
     &["doctor"],
 ];
 

@@ -299,6 +299,20 @@ async fn a_run_keeps_the_limits_it_was_started_with() {
         .unwrap();
     assert_eq!(stored, 1);
     client.cancel("sleep", &run).await;
+
+    // A set that is not there any more is found.
+    let name = async |digest: &[u8]| {
+        sqlx::query("update runs set limits_digest = $1")
+            .bind(digest)
+            .execute(host.db())
+            .await
+            .unwrap();
+    };
+    name(&[0; 32]).await;
+    let violations = bulkhead::invariants::check(host.db()).await.unwrap();
+    let found: Vec<&str> = violations.iter().map(|found| found.invariant).collect();
+    assert_eq!(found, ["I13"], "{violations:?}");
+    name(&digest).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

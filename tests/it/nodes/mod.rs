@@ -3,7 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod cancel;
+mod idle;
+mod presence;
+mod rolling;
 mod streams;
+mod takeover;
 
 use bulkhead::config::Config;
 use bulkhead_tests::host::eventually;

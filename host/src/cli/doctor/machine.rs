@@ -10,7 +10,8 @@ use crate::cli::build::{TARGET, has_target};
 use crate::cli::dev::running::Running;
 use crate::cli::terminal::Failure;
 use crate::config::Surroundings;
-use crate::kit::{Secret, db};
+use crate::kit::Secret;
+use crate::kit::db::{self, Schema};
 use crate::postgres::find::Search;
 
 pub(super) async fn look(args: &Args) -> Vec<Check> {
@@ -98,8 +99,12 @@ async fn database(url: &Secret) -> Check {
         Ok(db) => db,
         Err(error) => return Check::bad(name, error.detail),
     };
-    match db::is_migrated(&db).await {
-        Ok(true) => Check::ok(name, "reachable, its schema is at this version"),
+    match db::schema(&db).await {
+        Ok(Schema::Usable) => Check::ok(name, "reachable, its schema is at this version"),
+        Ok(Schema::Foreign(version)) => Check::bad(
+            name,
+            format!("reachable, but its migration {version} was made by another build"),
+        ),
         _ => Check::bad(
             name,
             "reachable, but it lacks migrations of this version: run `bulkhead migrate`",

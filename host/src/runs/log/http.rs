@@ -202,7 +202,7 @@ fn resume_point(headers: &HeaderMap, after: Option<i32>) -> Result<i32> {
 }
 
 /// The events as SSE. The body is pulled by the connection, so a reader that does not read holds nothing but its
-/// place.
+/// place. A host that goes away ends it: without the last event, so the client goes on elsewhere.
 pub(in crate::runs) fn event_stream(stream: Stream, shutdown: CancellationToken) -> Response {
     let frames = unfold((stream, true), move |(mut stream, first)| {
         let shutdown = shutdown.clone();
@@ -234,7 +234,7 @@ pub(in crate::runs) fn event_stream(stream: Stream, shutdown: CancellationToken)
 }
 
 async fn next_frame(stream: &mut Stream) -> Option<Bytes> {
-    match tokio::time::timeout(KEEP_ALIVE, stream.next_stored()).await {
+    match tokio::time::timeout(KEEP_ALIVE, stream.next_while_up()).await {
         Err(_) => Some(sse::KEEP_ALIVE),
         Ok(Ok(Some(event))) => Some(sse::frame(event.seq, &event.kind, &event.data)),
         Ok(Ok(None)) => None,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use sqlx::PgPool;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::{Live, Registry, Stored, events_after};
 use crate::kit::{OrgId, Result};
@@ -20,6 +21,8 @@ pub struct Source {
     pub db: PgPool,
     pub live: Registry,
     pub announce: Announce,
+    /// The host is going away: readers go on elsewhere.
+    pub shutdown: CancellationToken,
 }
 
 /// A reader of one run's events.
@@ -87,6 +90,16 @@ impl Stream {
         self.seq = event.seq - 1;
         self.ended = false;
         self.ready.push_front(event);
+    }
+
+    /// The next event; `None` after the last, and when the host goes away. Dropping the future loses nothing.
+    pub async fn next_while_up(&mut self) -> Result<Option<Stored>> {
+        let shutdown = self.source.shutdown.clone();
+        tokio::select! {
+            biased;
+            next = self.next_stored() => next,
+            () = shutdown.cancelled() => Ok(None),
+        }
     }
 
     /// The next event, `None` after the last. Dropping the future loses nothing.

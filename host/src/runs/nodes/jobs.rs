@@ -26,7 +26,7 @@ impl Runs {
         vec![
             Job::new("runs.heartbeat", heartbeat, move || {
                 let runs = beat.clone();
-                async move { runs.heartbeat().await }
+                async move { runs.beat().await }
             }),
             Job::new("runs.cancels", CANCEL_POLL, move || {
                 let runs = cancel.clone();
@@ -43,16 +43,6 @@ impl Runs {
         ]
     }
 
-    /// Makes this node known before it takes its first run.
-    pub async fn join(&self) -> Result<()> {
-        self.heartbeat().await
-    }
-
-    async fn heartbeat(&self) -> Result<()> {
-        let name = format!("{} {}", env!("CARGO_PKG_VERSION"), std::process::id());
-        store::heartbeat(&self.inner.db, self.inner.node, &name).await
-    }
-
     async fn observe_cancels(&self) -> Result<()> {
         for (run, at) in store::cancels_of(&self.inner.db, self.inner.node).await? {
             if let Some(live) = self.inner.live.get(run) {
@@ -64,6 +54,7 @@ impl Runs {
 
     /// Goes on with the runs of nodes that are dead, and with those that were handed over.
     pub async fn recover(&self) -> Result<()> {
+        let _one = self.inner.presence.claiming.lock().await;
         let dead_after = i64::try_from(self.inner.config.dead_after_ms).unwrap_or(i64::MAX);
         while !self.is_draining() {
             let lost = self.lost().await?;
@@ -80,6 +71,7 @@ impl Runs {
 
     /// Goes on with suspended runs whose time has come: they slept long enough, or are to end.
     pub async fn wake(&self) -> Result<()> {
+        let _one = self.inner.presence.claiming.lock().await;
         while !self.is_draining() {
             let now = self.inner.clock.now();
             let claimed = store::claim_due(&self.inner.db, self.inner.node, now, CLAIM_MAX).await?;
@@ -101,7 +93,7 @@ impl Runs {
     }
 
     pub(in crate::runs) fn is_draining(&self) -> bool {
-        self.inner.draining.load(Ordering::Relaxed)
+        self.inner.presence.draining.load(Ordering::Relaxed)
     }
 
     /// Resolves when a stop was not effective in time: this host is to drain and go.
@@ -114,7 +106,7 @@ impl Runs {
     /// Lets runs end for half of the grace, hands over what is left, and says goodbye: nothing of this node is alive
     /// afterwards, and no run has ended because of it.
     pub async fn leave(&self, grace: Duration) -> Result<()> {
-        self.inner.draining.store(true, Ordering::Relaxed);
+        self.inner.presence.draining.store(true, Ordering::Relaxed);
         let now = tokio::time::Instant::now();
         self.gone_by(now + grace / 2).await;
         let asked_at = self.inner.clock.now();

@@ -3,6 +3,7 @@
 
 pub mod announce;
 mod jobs;
+pub mod presence;
 mod store;
 
 pub(in crate::runs) use store::Claimed;

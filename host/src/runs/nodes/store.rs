@@ -23,20 +23,6 @@ pub(super) async fn cancels_of(db: &PgPool, node: NodeId) -> Result<Vec<(RunId, 
     Ok(rows.into_iter().map(|row| (row.id, row.at)).collect())
 }
 
-/// The node lives, by the database's clock.
-pub(super) async fn heartbeat(db: &PgPool, node: NodeId, name: &str) -> Result<()> {
-    sqlx::query!(
-        "insert into nodes (id, name, started_at, heartbeat_at)
-         values ($1, $2, clock_timestamp(), clock_timestamp())
-         on conflict on constraint nodes_pkey do update set heartbeat_at = clock_timestamp()",
-        node.0,
-        name,
-    )
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
 pub(super) async fn leave(db: &PgPool, node: NodeId) -> Result<()> {
     sqlx::query!(
         "update nodes set stopped_at = clock_timestamp() where id = $1",

@@ -136,6 +136,11 @@ impl Admission {
         }
     }
 
+    /// Places of the host that nobody has.
+    pub fn free(&self) -> usize {
+        self.host.available_permits()
+    }
+
     /// A seat for a run that was accepted before: on another node, or in an earlier life.
     pub(in crate::runs) fn seat(&self, org: OrgId) -> Queued {
         let org = self.org(org);

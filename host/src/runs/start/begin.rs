@@ -26,10 +26,7 @@ impl Runs {
         new: NewRun,
         id: Option<Uuid>,
     ) -> Result<Started> {
-        if self.is_draining() {
-            let refused = Error::unavailable("This host takes no more runs; another one does.");
-            return Err(refused.retry_after(Duration::from_secs(1)));
-        }
+        self.may_take_runs().await?;
         let resolved = self
             .inner
             .agents

@@ -38,6 +38,8 @@ pub(super) const FAULTS: &[Fault] = &[
     },
     Fault {
         over_ms: 2_500,
+        // Nobody dies here, however busy the machine is.
+        settings: &[("MODELS__TRIES", "1"), ("RUNS__DEAD_AFTER_MS", "15000")],
         ..Fault::plain(
             "roll",
             "a rolling restart by SIGTERM while runs begin",

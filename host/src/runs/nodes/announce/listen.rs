@@ -43,12 +43,14 @@ impl Announce {
     pub(super) async fn hear(&self, first: Result<PgListener>) {
         let shutdown = self.0.tasks.shutdown().clone();
         let mut next = first;
-        let mut pause = PAUSE;
+        let (mut pause, mut missed) = (PAUSE, false);
         loop {
             match next {
                 Ok(listener) => {
                     pause = PAUSE;
-                    self.catch_up();
+                    if missed {
+                        self.catch_up();
+                    }
                     let heard = self.attend(listener);
                     if shutdown.run_until_cancelled(heard).await.is_none() {
                         return;
@@ -61,6 +63,7 @@ impl Announce {
                     tracing::warn!(%error, cause = error.chain(), "other nodes cannot be heard; polls go on");
                 }
             }
+            missed = true;
             let wait = tokio::time::sleep(pause);
             if shutdown.run_until_cancelled(wait).await.is_none() {
                 return;

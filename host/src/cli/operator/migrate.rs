@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::terminal::{Failure, Output};
+use crate::cli::terminal::{Failure, Output};
 use crate::config::Surroundings;
 use crate::kit::db;
 
@@ -18,9 +18,9 @@ use crate::kit::db;
 Environment:
   DATABASE_URL   required: postgres://user:password@host/database"
 )]
-pub(super) struct Args {}
+pub(in crate::cli) struct Args {}
 
-pub(super) async fn run(_args: Args, out: Output) -> Result<(), Failure> {
+pub(in crate::cli) async fn run(_args: Args, out: Output) -> Result<(), Failure> {
     let url = Surroundings::read().database_url.ok_or_else(|| {
         Failure::usage("DATABASE_URL is not set: set it to postgres://user:password@host/database")
     })?;

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::client::Target;
-use super::serve::refuse_unmigrated;
-use super::terminal::view::{at, more};
-use super::terminal::{Failure, Output};
+use crate::cli::client::Target;
+use crate::cli::serve::refuse_unmigrated;
+use crate::cli::terminal::view::{at, more};
+use crate::cli::terminal::{Failure, Output};
 use crate::config::Surroundings;
 use crate::identity::{Identity, Key, Scope};
 use crate::kit::{Base, Clock, Random, Secret, db};
@@ -24,7 +24,7 @@ use crate::kit::{Base, Clock, Random, Secret, db};
 Environment: BULKHEAD_URL, BULKHEAD_ORG, BULKHEAD_API_KEY; where absent, the `dev` that runs on --data.
 DATABASE_URL for --new-org and --operator; where absent, the database of that `dev`."
 )]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     #[command(subcommand)]
     verb: Verb,
 }
@@ -75,7 +75,7 @@ struct Create {
     target: Target,
 }
 
-pub(super) async fn run(args: Args, out: Output) -> Result<(), Failure> {
+pub(in crate::cli) async fn run(args: Args, out: Output) -> Result<(), Failure> {
     match args.verb {
         Verb::Create(create) if create.new_org.is_some() || create.operator => {
             direct(create, out).await
@@ -151,7 +151,7 @@ fn list(page: &Value, out: Output) -> Result<(), Failure> {
 
 /// Whoever holds the database may let themselves in; nobody else can make an organization.
 async fn direct(create: Create, out: Output) -> Result<(), Failure> {
-    let url = super::doctor::database_url(&create.target.data, Surroundings::read())?;
+    let url = crate::cli::doctor::database_url(&create.target.data, Surroundings::read())?;
     let url = url.ok_or_else(|| {
         Failure::usage("DATABASE_URL is not set: organizations and operator keys are made in the database itself")
     })?;
