@@ -58,7 +58,7 @@ impl Fault {
             about,
             act,
             nodes: 2,
-            runs: (16, 30),
+            runs: (12, 24),
             length: 14,
             over_ms: 900,
             manners: Manners::PLAIN,
