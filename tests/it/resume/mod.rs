@@ -2,6 +2,7 @@
 //! them. What was done is not done again, what was said is not said again, and who was only slow writes nothing.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod bound;
 mod dead;
 mod diverged;
 mod effects;
