@@ -83,7 +83,10 @@ impl Models {
                 Err(GenerateError::Host(error))
                     if error.is(UNAVAILABLE) && began.elapsed() < PATIENCE =>
                 {
-                    tracing::warn!(cause = error.chain(), "an alias could not be resolved; trying again");
+                    tracing::warn!(
+                        cause = error.chain(),
+                        "an alias could not be resolved; trying again"
+                    );
                     tokio::time::sleep(PAUSE).await;
                 }
                 outcome => return outcome,
