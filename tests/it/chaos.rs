@@ -4,6 +4,7 @@
 use bulkhead_tests::chaos::{Plan, faults, play, table};
 use bulkhead_tests::folder::random;
 
+#[expect(clippy::print_stderr, reason = "figures are printed, not asserted")]
 async fn rounds(fault: &str) {
     let fault = faults::named(fault).expect("the tests name faults there are");
     let play = |seed| Box::pin(play(Plan::quick(seed), fault));

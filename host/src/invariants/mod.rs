@@ -24,8 +24,7 @@ pub const CHECKED: &[(&str, &str)] = &[
     ),
     (
         "I4",
-        "a run's term is greater than the deaths it saw, no effect was begun more often than it had terms, and an effect's \
-         outcome is of what was begun",
+        "a run had more terms than deaths and no fewer than attempts; an outcome is of the effect that was begun",
     ),
     (
         "I5",
