@@ -57,6 +57,9 @@ async fn bytes_that_are_no_component_are_refused() {
     )
     .await;
     refused(&host, &program[..100_000], REFUSED, "compiled machine code").await;
+    let compiled = wasmtime::Engine::default().precompile_component(&good);
+    let compiled = compiled.unwrap_or_else(|error| panic!("{error:#}"));
+    refused(&host, &compiled, REFUSED, "compiled machine code").await;
     refused(
         &host,
         &assemble("(module (func (export \"run\")))"),
@@ -70,6 +73,33 @@ async fn bytes_that_are_no_component_are_refused() {
     }
     let huge = [good.as_slice(), &[0, 0xff, 0xff, 0xff, 0xff, 0x0f]].concat();
     refused(&host, &huge, REFUSED, "not valid").await;
+}
+
+/// Nothing is unpacked: bombs and names that lead elsewhere stay in the archive.
+#[tokio::test(flavor = "multi_thread")]
+async fn archives_are_refused_by_name() {
+    let host = TestHost::start().await;
+    let begins: [(&[u8], &str); 7] = [
+        (b"\x1f\x8b\x08\0\0\0\0\0\0\x03", "gzip"),
+        (b"PK\x03\x04\x14\0\0\0\x08\0../../etc/passwd", "zip"),
+        (b"PK\x05\x06", "zip"),
+        (b"\x28\xb5\x2f\xfd\x04", "zstd"),
+        (b"\xfd7zXZ\0\0", "xz"),
+        (b"BZh91AY", "bzip2"),
+        (b"7z\xbc\xaf\x27\x1c\0\x04", "7-Zip"),
+    ];
+    for (begin, with) in begins {
+        for length in [begin.len(), 1_000, 1 << 20] {
+            let mut bytes = begin.to_vec();
+            bytes.resize(length.max(begin.len()), 0);
+            refused(&host, &bytes, REFUSED, &format!("packed with {with}")).await;
+        }
+    }
+    let mut tar = b"../../../escape.wasm".to_vec();
+    tar.resize(257, 0);
+    tar.extend_from_slice(b"ustar\x0000");
+    tar.resize(10_240, 0);
+    refused(&host, &tar, REFUSED, "packed with tar").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,6 +118,16 @@ async fn proposals_that_are_off_are_refused() {
             "function references",
         ),
         ("(memory 1 (pagesize 1))", "custom page sizes"),
+        ("(type (array i8))", "without the gc feature"),
+        ("(rec (type (func)) (type (func)))", "requires `gc`"),
+        ("(func (param i31ref))", "not valid"),
+        ("(type $t (func)) (type $c (cont $t))", "not valid"),
+        ("(table i64 1 funcref)", "memory64"),
+        ("(memory i64 1 2 shared)", "not valid"),
+        (
+            "(global (shared i32) (i32.const 0))",
+            "shared-everything-threads",
+        ),
     ];
     for (fields, proposal) in modules {
         let bytes = with(&format!("(core module $hidden {fields})"));

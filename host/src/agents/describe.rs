@@ -10,6 +10,7 @@ use super::{Agents, Manifest};
 use crate::kit::{Code, Error, Result};
 use crate::limits::Effective;
 use crate::sandbox::bindings::bulkhead::agent::{log, types};
+use crate::sandbox::schedule::Tenant;
 use crate::sandbox::{AgentPre, Fault, Host, Limits, Meter, invoke, wasi};
 
 pub const DESCRIBE_FAILED: Code = Code::new(
@@ -48,6 +49,7 @@ impl Agents {
     /// Asks under the limits of the organization it is for.
     pub(super) async fn describe(
         &self,
+        tenant: Tenant,
         component: &Component,
         limits: &Effective,
     ) -> Result<Manifest> {
@@ -66,7 +68,7 @@ impl Agents {
         let sandbox = self.sandbox.clone();
         let mut running =
             self.scheduler
-                .spawn(0, meter, invoke::describe(sandbox, pre, asked, wall));
+                .spawn(tenant, meter, invoke::describe(sandbox, pre, asked, wall));
         let described = match tokio::time::timeout(wall, running.wait()).await {
             Ok(described) => described,
             Err(_) => {

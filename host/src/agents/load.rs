@@ -2,9 +2,13 @@
 
 use wasmtime::component::Component;
 
-use super::upload::COMPONENT_REFUSED;
+use super::upload::{COMPONENT_REFUSED, full};
 use super::{Agents, Digest, store};
 use crate::kit::{Error, Result};
+use crate::sandbox::schedule::Tenant;
+
+/// Whose turn it is where a run needs a component that no cache holds: runs of one version wait together for it.
+const HOST: Tenant = 0;
 
 impl Agents {
     /// The component of a stored version, ready to be linked.
@@ -13,7 +17,9 @@ impl Agents {
             return Ok(component);
         }
         let bytes = store::get_component(&self.db, &digest).await?;
-        self.compile(digest, &bytes).await
+        let child = self.children.place_after_all(HOST).await.map_err(full)?;
+        // Rare, and large: it is no part of every future that may need it.
+        Box::pin(self.compile(child, digest, &bytes)).await
     }
 
     pub(super) async fn load_artifact(&self, digest: Digest) -> Result<Option<Component>> {

@@ -16,14 +16,13 @@ use std::sync::Arc;
 
 use moka::future::Cache;
 use sqlx::PgPool;
-use tokio::sync::Semaphore;
 use wasmtime::component::Component;
 
 use crate::id;
 use crate::kit::http::Cursors;
 use crate::kit::{Clock, Ids, Tasks};
 use crate::limits::Limits;
-use crate::sandbox::compile::Artifacts;
+use crate::sandbox::compile::{Artifacts, Places};
 use crate::sandbox::{Sandbox, Scheduler};
 
 pub use channels::Resolved;
@@ -55,8 +54,9 @@ pub struct Agents {
     /// The program whose `compile-component` compiles.
     program: PathBuf,
     config: Arc<Config>,
-    /// Compile children at one time.
-    children: Arc<Semaphore>,
+    /// Who inspects bytes, and who has a compile child.
+    inspections: Places,
+    children: Places,
     resolved: Cache<channels::Wanted, Resolved>,
 }
 

@@ -4,12 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
 
 use super::{Agents, Fits, channels};
 use crate::kit::Base;
 use crate::limits::Limits;
-use crate::sandbox::compile::Artifacts;
+use crate::sandbox::compile::{Artifacts, Places};
 use crate::sandbox::{Sandbox, Scheduler};
 
 /// The limits of this room.
@@ -33,6 +32,9 @@ impl Default for Config {
     }
 }
 
+/// Components inspected at one time: each keeps a core busy for as long as it has bytes.
+const INSPECTIONS: usize = 2;
+
 /// What the room is made from.
 pub struct Parts {
     pub base: Base,
@@ -54,7 +56,10 @@ impl Agents {
             cursors,
             tasks,
         } = parts.base;
-        let children = parts.sandbox.config().compile.children.max(1);
+        let compile = &parts.sandbox.config().compile;
+        let queued = (compile.queued, compile.queued_per_tenant);
+        let children = Places::new(compile.children, queued);
+        let inspections = Places::new(INSPECTIONS, queued);
         Self {
             db,
             clock,
@@ -68,7 +73,8 @@ impl Agents {
             fits: parts.fits,
             program: parts.program,
             config: Arc::new(parts.config),
-            children: Arc::new(Semaphore::new(children)),
+            inspections,
+            children,
             resolved: channels::cache(),
         }
     }

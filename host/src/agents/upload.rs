@@ -1,17 +1,21 @@
 //! Upload: inspect, compile, fit, describe, store. Nothing is written before everything held; the same bytes again
 //! are the same version.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
+use wasmtime::component::Component;
 
 use super::versions::{NewVersion, Version};
 use super::{Agents, Digest, store};
 use crate::identity::Caller;
 use crate::identity::organizations::is_name;
 use crate::kit::{Code, Error, Result};
-use crate::sandbox::compile::{Failed, in_child};
-use crate::sandbox::component::{Inspected, inspect};
+use crate::sandbox::compile::{Failed, Full, Place, in_child, inspect_in_child};
+use crate::sandbox::component::{glance, imports};
+use crate::sandbox::schedule::Tenant;
 
 pub const COMPONENT_REFUSED: Code = Code::new(
     "component_refused",
@@ -25,6 +29,14 @@ pub const COMPILE_FAILED: Code = Code::new(
     422,
     "The component does not compile within its limits",
 );
+pub const COMPILE_QUEUE_FULL: Code = Code::new(
+    "compile_queue_full",
+    429,
+    "Too many components wait to be compiled",
+);
+
+/// When it is worth asking again.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// What an upload came to.
 #[derive(Debug, ToSchema)]
@@ -57,45 +69,63 @@ impl Agents {
         if let Some(version) = store::find_by_digest(&self.db, caller.org, name, &digest).await? {
             return Ok(Uploaded::Known(version));
         }
-        let inspected = self.inspect(bytes.clone()).await?;
-        let began = std::time::Instant::now();
+        let tenant = caller.org.0.as_u128();
+        glance(&bytes).map_err(|refused| COMPONENT_REFUSED.because(refused.to_string()))?;
+        let mut began = Instant::now();
         let component = match self.load_artifact(digest).await? {
+            // Whatever is cached was inspected before it was compiled.
             Some(component) => component,
-            None => self.compile(digest, &bytes).await?,
+            None => {
+                self.inspect(tenant, &bytes).await?;
+                let child = self.children.place(tenant).await.map_err(full)?;
+                began = Instant::now();
+                Box::pin(self.compile(child, digest, &bytes)).await?
+            }
         };
         let compile_ms = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
         (self.fits)(&component).map_err(|what| {
             COMPONENT_REFUSED.because(format!("The component does not fit the world: {what}."))
         })?;
-        let manifest = self.describe(&component, &limits).await?;
+        let manifest = self.describe(tenant, &component, &limits).await?;
         let new = NewVersion {
             digest,
             manifest,
-            imports: inspected.imports,
+            imports: imports(&component),
             compile_ms,
         };
         self.insert(caller, name, &bytes, new).await
     }
 
-    async fn inspect(&self, bytes: Bytes) -> Result<Inspected> {
-        self.tasks
-            .spawn_blocking(move || inspect(&bytes))
+    async fn inspect(&self, tenant: Tenant, bytes: &[u8]) -> Result<()> {
+        let _place = self.inspections.place(tenant).await.map_err(full)?;
+        inspect_in_child(&self.program, &self.sandbox, bytes)
             .await
-            .map_err(Error::internal)?
-            .map_err(|refused| COMPONENT_REFUSED.because(refused.to_string()))
+            .map_err(|failed| match failed {
+                Failed::Host(_) | Failed::Lied => Error::internal(failed),
+                Failed::Refused(why) => COMPONENT_REFUSED.because(why),
+                _ => COMPONENT_REFUSED
+                    .because("The component is nested too deep, or too large, to be checked."),
+            })
     }
 
+    /// Compiles where nobody did so while the place was waited for.
     pub(super) async fn compile(
         &self,
+        _child: Place,
         digest: Digest,
         bytes: &[u8],
-    ) -> Result<wasmtime::component::Component> {
-        let _child = self.children.acquire().await.map_err(Error::internal)?;
+    ) -> Result<Component> {
+        if let Some(component) = self.load_artifact(digest).await? {
+            return Ok(component);
+        }
         let artifact = in_child(&self.program, &self.sandbox, bytes)
             .await
             .map_err(|failed| match failed {
-                Failed::Host(error) => Error::internal(error),
-                refused => COMPILE_FAILED.because(refused.to_string()),
+                Failed::Host(_) | Failed::Lied => Error::internal(failed),
+                Failed::Refused(why) => {
+                    COMPILE_FAILED.because(format!("The component does not compile: {why}."))
+                }
+                limit => COMPILE_FAILED.because(limit.to_string()),
             })?;
         self.keep_artifact(digest, artifact).await
     }
@@ -129,4 +159,10 @@ pub(super) fn too_large(most: u64) -> Error {
     COMPONENT_TOO_LARGE.because(format!(
         "The component is larger than {most} bytes: strip it, or raise the organization's limit `component_bytes`."
     ))
+}
+
+pub(super) fn full(_: Full) -> Error {
+    COMPILE_QUEUE_FULL
+        .because("Too many uploads wait to be checked and compiled; try again.")
+        .retry_after(RETRY_AFTER)
 }

@@ -1,7 +1,10 @@
 //! Looking at bytes before anything is compiled: is it a component of our world, and does it ask only for what
-//! exists? Every refusal names what is wrong. Called at upload; costs milliseconds.
+//! exists? Every refusal names what is wrong. `glance` is called at upload, `inspect` in the compile child: whoever
+//! parses hostile bytes to the end can be made to overflow its stack, and must not be the host.
 
 use wasmparser::{ComponentTypeRef, Encoding, Parser, Payload, Validator, WasmFeatures};
+use wasmtime::component::Component;
+use wasmtime::component::types::ComponentItem;
 
 use super::wasi;
 
@@ -16,14 +19,22 @@ const OURS: [&str; 7] = [
     "bulkhead:agent/types",
 ];
 pub const CONTRACT: &str = "0.1.0";
+/// What tools make nests a handful deep; each level costs the validator what is around it.
+const NESTING_MAX: usize = 100;
 const EXPORTS: [&str; 2] = ["describe", "run"];
 
-/// What a component asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Inspected {
-    /// The interfaces it imports, as it names them, sorted.
-    pub imports: Vec<String>,
-}
+/// How what people send instead of a component begins.
+const PACKED: [(&[u8], &str); 7] = [
+    (b"\x1f\x8b", "gzip"),
+    (b"PK\x03\x04", "zip"),
+    (b"PK\x05\x06", "zip"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"\xfd7zXZ\0", "xz"),
+    (b"BZh", "bzip2"),
+    (b"7z\xbc\xaf\x27\x1c", "7-Zip"),
+];
+/// Where a tar archive says what it is.
+const TAR: usize = 257;
 
 /// Why bytes are not an agent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,10 +47,14 @@ pub enum Refused {
     Text,
     #[error("The body is compiled machine code: send the component itself, the host compiles it.")]
     Precompiled,
+    #[error("The body is packed with {0}: send the component itself, unpacked.")]
+    Packed(&'static str),
     #[error(
         "The body is a core module, not a component: build it for `wasm32-wasip2`, or wrap it with wasm-tools."
     )]
     CoreModule,
+    #[error("The component nests components deeper than {NESTING_MAX}.")]
+    TooDeep,
     #[error("The component is not valid: {0}.")]
     Invalid(String),
     #[error("The component imports `{0}`, which this host does not offer.")]
@@ -54,9 +69,31 @@ pub enum Refused {
     OtherWorld(String),
 }
 
-/// Checks bytes and lists what they import.
-pub fn inspect(bytes: &[u8]) -> Result<Inspected, Refused> {
-    check_magic(bytes)?;
+/// What the first bytes say, without parsing.
+pub fn glance(bytes: &[u8]) -> Result<(), Refused> {
+    let packed = PACKED.iter().find(|(magic, _)| bytes.starts_with(magic));
+    if let Some((_, with)) = packed {
+        return Err(Refused::Packed(with));
+    }
+    if bytes
+        .get(TAR..)
+        .is_some_and(|rest| rest.starts_with(b"ustar"))
+    {
+        return Err(Refused::Packed("tar"));
+    }
+    match bytes {
+        [] => Err(Refused::Empty),
+        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Err(Refused::CoreModule),
+        [0, b'a', b's', b'm', ..] => Ok(()),
+        [0x7f, b'E', b'L', b'F', ..] => Err(Refused::Precompiled),
+        _ if bytes.trim_ascii_start().starts_with(b"(") => Err(Refused::Text),
+        _ => Err(Refused::NotWasm),
+    }
+}
+
+/// Checks bytes to the end.
+pub fn inspect(bytes: &[u8]) -> Result<(), Refused> {
+    glance(bytes)?;
     let mut validator = Validator::new_with_features(features());
     let mut imports = Vec::new();
     let mut exports = Vec::new();
@@ -69,6 +106,9 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspected, Refused> {
                     return Err(Refused::CoreModule);
                 }
                 depth += 1;
+                if depth > NESTING_MAX {
+                    return Err(Refused::TooDeep);
+                }
             }
             Payload::ComponentImportSection(section) if depth == 1 => {
                 for import in section.clone() {
@@ -90,24 +130,23 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspected, Refused> {
         validator.payload(&payload).map_err(invalid)?;
     }
     imports.iter().try_for_each(|import| check_import(import))?;
-    if let Some(missing) = EXPORTS
+    let missing = EXPORTS
         .iter()
-        .find(|name| !exports.iter().any(|export| export == *name))
-    {
-        return Err(Refused::MissingExport(missing));
-    }
-    imports.sort_unstable();
-    Ok(Inspected { imports })
+        .find(|name| !exports.iter().any(|export| export == *name));
+    missing.map_or(Ok(()), |name| Err(Refused::MissingExport(name)))
 }
 
-fn check_magic(bytes: &[u8]) -> Result<(), Refused> {
-    match bytes {
-        [] => Err(Refused::Empty),
-        [0, b'a', b's', b'm', ..] => Ok(()),
-        [0x7f, b'E', b'L', b'F', ..] => Err(Refused::Precompiled),
-        _ if bytes.trim_ascii_start().starts_with(b"(") => Err(Refused::Text),
-        _ => Err(Refused::NotWasm),
-    }
+/// The interfaces a component imports, as it names them, sorted. Types of the contract are imported one by one; they
+/// ask for nothing.
+pub fn imports(component: &Component) -> Vec<String> {
+    let kind = component.component_type();
+    let mut names: Vec<String> = kind
+        .imports(component.engine())
+        .filter(|(_, import)| !matches!(import.ty, ComponentItem::Type(_)))
+        .map(|(name, _)| name.to_owned())
+        .collect();
+    names.sort_unstable();
+    names
 }
 
 /// A name such as `wasi:io/streams@0.2.6`: the interface must be offered, its version must be one we answer to.

@@ -6,9 +6,12 @@ use bulkhead_tests::raw::Raw;
 use super::{deploy, ends};
 
 /// Uploads to an agent that does not exist, and checks the refusal and that the agent still does not.
+#[expect(clippy::print_stdout, reason = "how soon it comes is worth a look")]
 pub(crate) async fn refused(host: &TestHost, bytes: &[u8], code: &str, detail: &str) {
     let client = host.client("acme").await;
+    let began = std::time::Instant::now();
     let answer = client.upload("never", bytes).await;
+    println!("{code} in {:.1?}: `{detail}`", began.elapsed());
     assert_eq!(answer.status, 422, "{}", answer.text);
     assert_eq!(answer.code(), code, "{}", answer.text);
     assert!(

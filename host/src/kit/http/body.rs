@@ -6,8 +6,8 @@ use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::header;
 use axum::http::request::Parts;
-use bytes::Bytes;
-use http_body_util::LengthLimitError;
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 
 use super::incoming::Silent;
@@ -73,15 +73,30 @@ pub async fn read_bytes<S: Send + Sync>(request: Request, state: &S) -> Result<B
         })
 }
 
+/// What is read of a body that is too large, so that whoever sends it comes to hear the answer.
+const DISCARDED_MAX: usize = 128 << 20;
+
 /// A body of at most `max` bytes.
-pub async fn collect(body: axum::body::Body, max: usize) -> Result<Bytes, Error> {
-    axum::body::to_bytes(body, max).await.map_err(|error| {
-        if is::<LengthLimitError>(&error) {
-            TOO_LARGE.because("The body is larger than this route takes.")
+pub async fn collect(mut body: axum::body::Body, max: usize) -> Result<Bytes, Error> {
+    let mut bytes = BytesMut::new();
+    let mut discarded = 0;
+    while discarded < DISCARDED_MAX
+        && let Some(frame) = body.frame().await
+    {
+        let Ok(read) = frame.map_err(unread)?.into_data() else {
+            continue;
+        };
+        if discarded == 0 && bytes.len() + read.len() <= max {
+            bytes.extend_from_slice(&read);
         } else {
-            unread(error)
+            bytes = BytesMut::new();
+            discarded += read.len();
         }
-    })
+    }
+    match discarded {
+        0 => Ok(bytes.freeze()),
+        _ => Err(TOO_LARGE.because("The body is larger than this route takes.")),
+    }
 }
 
 fn unread(error: impl StdError + Send + Sync + 'static) -> Error {
