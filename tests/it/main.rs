@@ -3,6 +3,7 @@
 mod baseline;
 mod billing;
 mod cancel;
+mod chaos;
 mod cli;
 mod compiling;
 mod database;
@@ -13,6 +14,7 @@ mod hostile;
 mod http;
 mod idempotency;
 mod identity;
+mod invariants;
 mod isolation;
 mod knowledge;
 mod limits;

@@ -1,6 +1,8 @@
 //! Group commit: changes of many runs become one transaction, each is acknowledged after the commit. Changes under
-//! one key keep their order; the queue is bounded, so a slow database slows its callers instead of filling memory.
+//! one key keep their order, and keys take turns, so that one who writes much delays nobody else by more than a turn;
+//! the queue is bounded, so a slow database slows its callers instead of filling memory.
 
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,14 +24,23 @@ pub trait Apply: Send + Sync + 'static {
         batch: &'a [Self::Change],
     ) -> impl Future<Output = Result<Vec<Result<()>>>> + Send + 'a;
 
+    /// How much a change writes; a batch ends where it holds `WEIGHT_MAX`.
+    fn weight(&self, _change: &Self::Change) -> usize {
+        1
+    }
+
     /// The change is durable, or never will be. Called before the acknowledgement, in order.
     fn settled(&self, change: &Self::Change, outcome: &Result<()>);
 }
 
 struct Queued<C> {
+    key: u128,
     change: C,
     done: oneshot::Sender<Result<()>>,
 }
+
+/// Rows of one batch: what is behind it waits for no more than these.
+const WEIGHT_MAX: usize = 1_000;
 
 /// The acknowledgement of a change: resolves when it is durable, or says why it never will be.
 pub struct Durable(oneshot::Receiver<Result<()>>);
@@ -72,7 +83,8 @@ impl<C: Send + Sync + 'static> Writer<C> {
         let apply = Arc::new(apply);
         let lanes = (0..lanes.max(1))
             .map(|_| {
-                let (send, receive) = mpsc::channel(queue);
+                // The other half waits in the backlog, where keys take turns.
+                let (send, receive) = mpsc::channel((queue / 2).max(1));
                 tasks.spawn(write(Arc::clone(&apply), db.clone(), receive, batch));
                 send
             })
@@ -87,7 +99,7 @@ impl<C: Send + Sync + 'static> Writer<C> {
             .reserve()
             .await
             .map_err(|_| Error::unavailable("The host is stopping."))?;
-        Ok(Slot(permit))
+        Ok(Slot { key, permit })
     }
 
     /// Queues a change.
@@ -98,12 +110,16 @@ impl<C: Send + Sync + 'static> Writer<C> {
 
 /// Room in the queue: sending into it cannot wait, so what is numbered on sending leaves no gap when a caller is
 /// dropped while it waits.
-pub struct Slot<'a, C>(mpsc::Permit<'a, Queued<C>>);
+pub struct Slot<'a, C> {
+    key: u128,
+    permit: mpsc::Permit<'a, Queued<C>>,
+}
 
 impl<C> Slot<'_, C> {
     pub fn send(self, change: C) -> Durable {
         let (done, durable) = oneshot::channel();
-        self.0.send(Queued { change, done });
+        let key = self.key;
+        self.permit.send(Queued { key, change, done });
         Durable(durable)
     }
 }
@@ -119,6 +135,39 @@ impl<C> std::fmt::Debug for Writer<C> {
 /// How long a lane tries again while the database does not answer, before it tells its callers.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Changes that were taken from the queue and are not written yet, by key.
+struct Backlog<C> {
+    changes: HashMap<u128, VecDeque<Queued<C>>>,
+    /// Keys that have changes here, in the order of their turns.
+    turns: VecDeque<u128>,
+    len: usize,
+}
+
+impl<C> Backlog<C> {
+    fn add(&mut self, queued: Queued<C>) {
+        let changes = self.changes.entry(queued.key).or_default();
+        if changes.is_empty() {
+            self.turns.push_back(queued.key);
+        }
+        changes.push_back(queued);
+        self.len += 1;
+    }
+
+    /// The change whose turn it is. Its key comes again after the others.
+    fn next(&mut self) -> Option<Queued<C>> {
+        let key = self.turns.pop_front()?;
+        let changes = self.changes.get_mut(&key)?;
+        let queued = changes.pop_front()?;
+        if changes.is_empty() {
+            self.changes.remove(&key);
+        } else {
+            self.turns.push_back(key);
+        }
+        self.len -= 1;
+        Some(queued)
+    }
+}
+
 /// One lane: ends when every `Writer` is gone and the queue is empty, so a drain loses nothing.
 async fn write<A: Apply>(
     apply: Arc<A>,
@@ -126,12 +175,32 @@ async fn write<A: Apply>(
     mut queue: mpsc::Receiver<Queued<A::Change>>,
     most: usize,
 ) {
-    let mut batch = Vec::with_capacity(most);
-    while queue.recv_many(&mut batch, most).await > 0 {
-        let (changes, done): (Vec<_>, Vec<_>) = batch
-            .drain(..)
-            .map(|queued| (queued.change, queued.done))
-            .unzip();
+    let mut backlog = Backlog {
+        changes: HashMap::new(),
+        turns: VecDeque::new(),
+        len: 0,
+    };
+    loop {
+        if backlog.len == 0 {
+            match queue.recv().await {
+                Some(queued) => backlog.add(queued),
+                None => return,
+            }
+        }
+        while backlog.len < queue.max_capacity()
+            && let Ok(queued) = queue.try_recv()
+        {
+            backlog.add(queued);
+        }
+        let (mut changes, mut done, mut weight) = (Vec::new(), Vec::new(), 0);
+        while changes.len() < most
+            && weight < WEIGHT_MAX
+            && let Some(queued) = backlog.next()
+        {
+            weight += apply.weight(&queued.change);
+            changes.push(queued.change);
+            done.push(queued.done);
+        }
         metrics::histogram!("bulkhead_commit_batch_changes").record(changes.len() as f64);
         let answers = match patiently(&*apply, &db, &changes).await {
             Ok(answers) => answers,
@@ -185,4 +254,33 @@ async fn commit<A: Apply>(
     let answers = apply.apply(&mut tx, changes).await?;
     tx.commit().await?;
     Ok(answers)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{HashMap, VecDeque};
+
+    use tokio::sync::oneshot;
+
+    use super::{Backlog, Queued};
+
+    #[test]
+    fn keys_take_turns_and_keep_their_order() {
+        let mut backlog = Backlog {
+            changes: HashMap::new(),
+            turns: VecDeque::new(),
+            len: 0,
+        };
+        let written = [(1, 'a'), (1, 'b'), (1, 'c'), (2, 'd'), (1, 'e'), (3, 'f')];
+        for (key, change) in written {
+            let (done, _) = oneshot::channel();
+            backlog.add(Queued { key, change, done });
+        }
+        assert_eq!(backlog.len, written.len());
+        let order: String = std::iter::from_fn(|| backlog.next())
+            .map(|queued| queued.change)
+            .collect();
+        assert_eq!(order, "adfbce");
+        assert_eq!((backlog.len, backlog.changes.len()), (0, 0));
+    }
 }

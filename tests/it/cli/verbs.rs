@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 
 use super::program::{Ended, command, ended, send};
-use crate::guests::{CHATTER, ECHO, SPIN};
+use crate::guests::{CHATTER, ECHO, MUTTER, SPIN};
 
 /// The program as this client.
 pub(super) fn as_client(client: &Client, url: &str, words: &[&str]) -> Command {
@@ -104,6 +104,41 @@ async fn an_answer_cannot_drive_the_terminal() {
         .filter_map(|event| event["data"]["text"].as_str())
         .collect();
     assert_eq!(text, hostile, "for programs the value is the same");
+    host.stop().await;
+}
+
+/// Status, error and log as well, in a run under way and looked at later, for people and for programs.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_a_guest_says_drives_the_terminal() {
+    let host = TestHost::start().await;
+    let client = host.client("acme").await;
+    host.deploy("acme", "mutter", &MUTTER).await;
+    let hostile =
+        "red \x1b[31m title \x1b]0;owned\x07 back\r over \u{202e}txt\u{9b}2J\u{2066}\u{feff}\nnext";
+    let events = client
+        .run("mutter", &serde_json::json!({ "input": hostile }))
+        .await;
+    let run = events[0].data["run"].as_str().unwrap().to_owned();
+    let drives = |c: char| {
+        let turns = ['\u{202e}', '\u{2066}', '\u{feff}'];
+        (c.is_control() && c != '\n') || turns.contains(&c)
+    };
+    for words in [
+        &["run", "mutter", hostile] as &[&str],
+        &["runs", "show", "mutter", &run],
+        &["runs", "ls", "mutter"],
+    ] {
+        for format in [&[] as &[&str], &["--output", "json"]] {
+            let words = [words, format].concat();
+            let said = ended(as_client(&client, &host.url(), &words)).await;
+            let all = said.stdout.clone() + &said.stderr;
+            assert!(!all.contains(drives), "{words:?}: {said:?}");
+            assert!(
+                all.contains("guest_error") || all.contains("red "),
+                "{said:?}"
+            );
+        }
+    }
     host.stop().await;
 }
 

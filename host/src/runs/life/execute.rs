@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 
 use crate::agents::Resolved;
 use crate::billing;
+use crate::kit::error::UNAVAILABLE;
 use crate::kit::{Error, Result, clock};
 use crate::limits::Effective;
 use crate::runs::imports::Guest;
@@ -25,6 +26,9 @@ use crate::sandbox::{AgentPre, Fault, Host, Limits, Meter, Running, invoke};
 
 /// How long a run waits before it asks a full engine again.
 pub const FULL_PAUSE: Duration = Duration::from_millis(20);
+
+/// How long it waits before it asks a database that is away again.
+const LOAD_PAUSE: Duration = Duration::from_millis(200);
 
 /// Where a run is that waits for a place.
 pub const QUEUED: &str = "queued";
@@ -130,11 +134,10 @@ impl Runs {
             Ok(Err(error)) => return (Ended::Lost(error), None),
             Err(stopped) => return (Ended::Stopped(stopped), None),
         };
-        let load = self
-            .inner
-            .imports
-            .pre(&self.inner.agents, work.resolved.digest);
-        let pre = match self.unless_stopped(work, "compiling", load).await {
+        let pre = match self
+            .unless_stopped(work, "compiling", self.load(work))
+            .await
+        {
             Ok(Ok(pre)) => pre,
             Ok(Err(error)) => return (Ended::Lost(error), None),
             Err(stopped) => return (Ended::Stopped(stopped), None),
@@ -151,6 +154,20 @@ impl Runs {
                     }
                 }
                 ended => return (ended, Some(log)),
+            }
+        }
+    }
+
+    /// The linked version. While the database is away it is asked for again, for as long as the run may take.
+    async fn load(&self, work: &Work) -> Result<AgentPre<Guest>> {
+        let (imports, agents) = (&self.inner.imports, &self.inner.agents);
+        loop {
+            match imports.pre(agents, work.resolved.digest).await {
+                Err(error) if error.is(UNAVAILABLE) => {
+                    tracing::warn!(run = %work.row.run, cause = error.chain(), "a version could not be loaded; trying again");
+                    tokio::time::sleep(LOAD_PAUSE).await;
+                }
+                loaded => return loaded,
             }
         }
     }

@@ -165,6 +165,10 @@ impl Apply for Writes {
         Ok(answers)
     }
 
+    fn weight(&self, change: &Change) -> usize {
+        1 + change.events().len()
+    }
+
     fn settled(&self, change: &Change, outcome: &Result<()>) {
         match outcome {
             Ok(()) => change.live().publish(change.events()),

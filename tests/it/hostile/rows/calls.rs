@@ -102,6 +102,18 @@ fn floods() -> Vec<Row> {
             trap("more zeroes than"),
         ),
         ever("flood-random", Import::Random, bytes, CROSSING),
+        ever(
+            "flood-events",
+            Import::Output,
+            "(call $text (i32.const 1024) (i32.const 1))",
+            CALLS,
+        ),
+        ever(
+            "flood-events-empty",
+            Import::Output,
+            "(call $status (i32.const 0) (i32.const 0))",
+            CALLS,
+        ),
         ever("flood-text", Import::Output, talk, OUTPUT),
         ever("flood-log", Import::Log, lines, CROSSING),
         ever("flood-status", Import::Output, statuses, CROSSING),
