@@ -25,9 +25,9 @@ fn main() {
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        throughput().await;
-        parked().await;
-        suspended().await;
+        Box::pin(throughput()).await;
+        Box::pin(parked()).await;
+        Box::pin(suspended()).await;
         Box::pin(streams()).await;
     });
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::guests;
 use crate::limits::compiling::bomb;
 use crate::limits::{deploy, usage_rows};
+use crate::replay;
 
 /// Cancels a run for the first time and checks what every cancel answers; its receipt.
 async fn cancel(host: &TestHost, client: &Client, agent: &str, run: &str) -> Value {
@@ -37,6 +38,7 @@ async fn cancel(host: &TestHost, client: &Client, agent: &str, run: &str) -> Val
         events.iter().filter(|event| event.kind == "done").count(),
         1
     );
+    replay::is_the_same(client, agent, run).await;
     receipt
 }
 

@@ -16,7 +16,7 @@ use bulkhead_tests::raw::{Import, Raw, assemble};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::guests;
+use crate::{guests, replay};
 
 /// A loop without an end.
 const SPIN: &str = "(loop $again (br $again)) (i32.const 512)";
@@ -55,6 +55,7 @@ pub(crate) async fn ends(
         usage_rows(host, &run).await,
         [view["usage"]["fuel"].as_i64().unwrap_or(-1)]
     );
+    replay::is_the_same(&client, agent, &run).await;
     view
 }
 

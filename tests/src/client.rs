@@ -227,12 +227,19 @@ impl Answer {
 impl Events {
     /// The events of an answer that is a stream of them.
     pub async fn of(response: Response) -> Self {
+        Self::try_of(response)
+            .await
+            .unwrap_or_else(|(status, text)| panic!("no stream but {status}: {text}"))
+    }
+
+    /// The events of an answer, or what it says instead.
+    pub async fn try_of(response: Response) -> Result<Self, (StatusCode, String)> {
         if response.status() == StatusCode::NO_CONTENT {
-            return Self {
+            return Ok(Self {
                 response: None,
                 buffer: BytesMut::new(),
                 location: None,
-            };
+            });
         }
         let status = response.status();
         let kind = response
@@ -240,21 +247,18 @@ impl Events {
             .get(header::CONTENT_TYPE)
             .and_then(|value| value.to_str().ok());
         if kind != Some("text/event-stream") {
-            panic!(
-                "no stream but {status}: {}",
-                response.text().await.unwrap_or_default()
-            );
+            return Err((status, response.text().await.unwrap_or_default()));
         }
         let location = response
             .headers()
             .get(header::LOCATION)
             .and_then(|value| value.to_str().ok());
         let location = location.map(str::to_owned);
-        Self {
+        Ok(Self {
             response: Some(response),
             buffer: BytesMut::new(),
             location,
-        }
+        })
     }
 
     /// Whether the answer was 204.
@@ -277,29 +281,27 @@ impl Events {
 
     /// The next event; `None` at the end of the stream.
     pub async fn next(&mut self) -> Option<Event> {
+        let next = self.try_next().await;
+        next.unwrap_or_else(|cut| panic!("the stream was cut: {cut}"))
+    }
+
+    /// The next event of a stream that may be cut. Half an event is none.
+    pub async fn try_next(&mut self) -> Result<Option<Event>, String> {
         loop {
             if let Some(frame) = self.take_frame() {
                 match parse(&frame) {
-                    Some(event) => return Some(event),
+                    Some(event) => return Ok(Some(event)),
                     None => continue,
                 }
             }
-            let chunk = self
-                .response
-                .as_mut()?
-                .chunk()
-                .await
-                .expect("the stream is not cut");
-            match chunk {
-                Some(chunk) => self.buffer.extend_from_slice(&chunk),
-                None => {
-                    assert!(
-                        self.buffer.is_empty(),
-                        "half an event at the end: {:?}",
-                        self.buffer
-                    );
-                    return None;
-                }
+            let Some(response) = self.response.as_mut() else {
+                return Ok(None);
+            };
+            match response.chunk().await {
+                Ok(Some(chunk)) => self.buffer.extend_from_slice(&chunk),
+                Ok(None) if self.buffer.is_empty() => return Ok(None),
+                Ok(None) => return Err(format!("half an event at the end: {:?}", self.buffer)),
+                Err(error) => return Err(error.to_string()),
             }
         }
     }

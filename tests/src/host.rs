@@ -245,7 +245,7 @@ pub fn program() -> PathBuf {
 }
 
 /// Compiled guests are kept between tests: the template database holds the key they are sealed with.
-fn share_artifacts(data: &Path) {
+pub(crate) fn share_artifacts(data: &Path) {
     let shared = guest_target().join("artifacts");
     std::fs::create_dir_all(&shared).expect("the target folder is ours");
     std::os::unix::fs::symlink(&shared, data.join("artifacts")).expect("the data folder is new");

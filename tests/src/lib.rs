@@ -1,5 +1,6 @@
 //! The harness: what every test of Bulkhead starts from. Nothing of ours is mocked here.
 
+pub mod chaos;
 pub mod client;
 pub mod database;
 pub mod folder;

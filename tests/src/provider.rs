@@ -5,6 +5,7 @@ mod answer;
 mod wire;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bulkhead::kit::Tasks;
@@ -37,15 +38,25 @@ pub struct Provider {
     tasks: Tasks,
 }
 
-#[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
     /// Requests received and connections closed by the client, for waiting.
     progress: watch::Sender<(usize, usize)>,
 }
 
-#[derive(Debug, Default)]
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+/// What to answer to a question.
+type Rule = Arc<dyn Fn(&str) -> Answer + Send + Sync>;
+
+#[derive(Default)]
 struct State {
+    /// Answers whatever is asked, before everything else.
+    rule: Option<Rule>,
     script: VecDeque<Answer>,
     by_question: Vec<(String, Answer)>,
     requests: Vec<Received>,
@@ -87,6 +98,11 @@ impl Provider {
             .state()
             .by_question
             .push((text.to_owned(), answer));
+    }
+
+    /// Answers every question by this rule, from now on.
+    pub fn always(&self, rule: impl Fn(&str) -> Answer + Send + Sync + 'static) {
+        self.shared.state().rule = Some(Arc::new(rule));
     }
 
     /// Forgets the answers to come.
@@ -141,6 +157,7 @@ impl Shared {
         let mut state = self.state();
         let fits = |(text, _): &&(String, Answer)| question.contains(text.as_str());
         let answer = match state.by_question.iter().find(fits) {
+            _ if state.rule.is_some() => state.rule.as_ref().map(|rule| rule(&question)),
             Some((_, answer)) => Some(answer.clone()),
             None => state.script.pop_front(),
         };
@@ -207,7 +224,8 @@ fn words(text: &str) -> u64 {
     text.split_whitespace().count() as u64
 }
 
-fn last_user_message(body: &Value) -> String {
+/// What was asked last.
+pub fn last_user_message(body: &Value) -> String {
     let mut messages = body["messages"].as_array().into_iter().flatten();
     let last = messages.rfind(|message| message["role"] == "user");
     last.and_then(|message| message["content"].as_str())

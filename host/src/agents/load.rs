@@ -4,8 +4,14 @@ use wasmtime::component::Component;
 
 use super::upload::{COMPONENT_REFUSED, full};
 use super::{Agents, Digest, store};
-use crate::kit::{Error, Result};
+use crate::kit::{Code, Error, Result};
 use crate::sandbox::schedule::Tenant;
+
+pub const COMPONENT_MISSING: Code = Code::new(
+    "component_missing",
+    409,
+    "The version's component is missing",
+);
 
 /// Whose turn it is where a run needs a component that no cache holds: runs of one version wait together for it.
 const HOST: Tenant = 0;

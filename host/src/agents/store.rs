@@ -4,6 +4,7 @@ use sqlx::{PgConnection, PgExecutor, PgPool};
 use time::OffsetDateTime;
 
 use super::channels::Resolved;
+use super::load::COMPONENT_MISSING;
 use super::versions::NewVersion;
 use super::{Agent, AgentId, Digest, Version};
 use crate::kit::error::OnConstraint as _;
@@ -75,11 +76,13 @@ pub(super) async fn insert_component(
 }
 
 pub(super) async fn get_component(db: &PgPool, digest: &Digest) -> Result<Vec<u8>> {
-    Ok(
-        sqlx::query_scalar!("select bytes from components where digest = $1", digest)
-            .fetch_one(db)
-            .await?,
-    )
+    sqlx::query_scalar!("select bytes from components where digest = $1", digest)
+        .fetch_optional(db)
+        .await?
+        .ok_or_else(|| {
+            COMPONENT_MISSING
+                .because("Its bytes are not in the database: restore them, or use another version.")
+        })
 }
 
 /// The agent's id, its row locked: made where there is none.

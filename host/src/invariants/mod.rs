@@ -20,7 +20,11 @@ pub const CHECKED: &[(&str, &str)] = &[
     ),
     (
         "I3",
-        "an open run is covered by a node that was alive within the last 30 s",
+        "an open run is covered by a node that was alive within the last 30 s, or waits to go on since less than that",
+    ),
+    (
+        "I4",
+        "a run had more terms than deaths and no fewer than attempts; an outcome is of the effect that was begun",
     ),
     (
         "I5",
@@ -28,7 +32,7 @@ pub const CHECKED: &[(&str, &str)] = &[
     ),
     (
         "I9",
-        "every event, step and usage row belongs to a run of its own organization",
+        "every event, step, intent and usage row belongs to a run of its own organization",
     ),
     ("I10", "no API key is in any event, step, output or log"),
     ("I13", "a run names a deployed version and kept limits"),
@@ -65,6 +69,7 @@ pub async fn check(db: &PgPool) -> Result<Vec<Violation>> {
     tell("I1", store::wrong_ends(&mut *tx, TOLD_MAX).await?);
     tell("I2", store::gaps(&mut *tx, TOLD_MAX).await?);
     tell("I3", store::abandoned(&mut *tx, TOLD_MAX).await?);
+    tell("I4", store::wrong_terms(&mut *tx, TOLD_MAX).await?);
     tell("I5", store::wrong_usage(&mut *tx, TOLD_MAX).await?);
     tell("I9", store::strays(&mut *tx, TOLD_MAX).await?);
     tell("I10", store::leaked_keys(&mut *tx, TOLD_MAX).await?);

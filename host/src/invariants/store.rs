@@ -46,6 +46,30 @@ pub(super) async fn abandoned(db: impl PgExecutor<'_>, limit: i64) -> Result<Vec
     Ok(found.fetch_all(db).await?)
 }
 
+/// What rows can tell of terms: each death and each further attempt takes a term of its own. A journal that differs from
+/// what was begun has ended its run loudly, or is found here.
+pub(super) async fn wrong_terms(db: impl PgExecutor<'_>, limit: i64) -> Result<Vec<String>> {
+    let found = sqlx::query_scalar!(
+        r#"select format('run_%s is under term %s and saw %s hosts die', replace(r.id::text, '-', ''), r.term, r.deaths)
+             as "what!"
+           from runs r where r.term <= r.deaths or r.term < 1
+           union all
+           select format('effect %s of run_%s was begun %s times under %s terms', i.seq,
+             replace(i.run_id::text, '-', ''), i.attempt, r.term)
+           from run_intents i join runs r on r.org_id = i.org_id and r.id = i.run_id
+           where i.attempt < 1 or i.attempt > r.term
+           union all
+           select format('step %s of run_%s is the outcome of another effect than was begun', i.seq,
+             replace(i.run_id::text, '-', ''))
+           from run_intents i join run_steps s on s.org_id = i.org_id and s.run_id = i.run_id and s.seq = i.seq
+           join runs r on r.org_id = i.org_id and r.id = i.run_id
+           where (s.kind <> i.kind or s.request_digest <> i.request_digest) and r.stop_reason is distinct from 'host_error'
+           limit $1"#,
+        limit
+    );
+    Ok(found.fetch_all(db).await?)
+}
+
 pub(super) async fn wrong_usage(db: impl PgExecutor<'_>, limit: i64) -> Result<Vec<String>> {
     let found = sqlx::query_scalar!(
         r#"select format('run_%s is %s; its usage row says %s, its last event %s', replace(r.id::text, '-', ''), r.state,
@@ -71,6 +95,7 @@ pub(super) async fn strays(db: impl PgExecutor<'_>, limit: i64) -> Result<Vec<St
            from (
              select distinct 'events' as what, org_id, run_id from run_events
              union all select distinct 'steps', org_id, run_id from run_steps
+             union all select distinct 'intents', org_id, run_id from run_intents
              union all select distinct 'usage', org_id, run_id from usage_records
            ) s
            where not exists (select from runs r where r.org_id = s.org_id and r.id = s.run_id) limit $1"#,
@@ -89,6 +114,9 @@ pub(super) async fn leaked_keys(db: impl PgExecutor<'_>, limit: i64) -> Result<V
              union all
              select 'the steps', run_id,
                substring(concat(request, response) from 'bh_([0-9a-f]{32})_[A-Za-z0-9_-]{43}') from run_steps
+             union all
+             select 'the intents', run_id, substring(request::text from 'bh_([0-9a-f]{32})_[A-Za-z0-9_-]{43}')
+             from run_intents
              union all
              select 'output or log', id,
                substring(concat(output, fault, guest_log) from 'bh_([0-9a-f]{32})_[A-Za-z0-9_-]{43}') from runs

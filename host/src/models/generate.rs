@@ -60,7 +60,7 @@ impl Models {
             generation: None,
         };
         let task = AbortOnDropHandle::new(self.tasks.spawn(async move {
-            let target = match models.resolve(org, &alias).await {
+            let target = match models.resolve_patiently(org, &alias).await {
                 Ok((resolved, target)) => {
                     tell.send(Ok(resolved.clone())).map(|()| (resolved, target))
                 }

@@ -13,10 +13,11 @@ use super::{GenerateError, Models, Request, Resolved, Stream, convert};
 use crate::billing::{Meter, Tokens, meter};
 use crate::kit::OrgId;
 use crate::sandbox::bindings::bulkhead::agent::model as wit;
-use crate::sandbox::journal::unreadable;
+use crate::sandbox::journal::{TookMore, unreadable};
 use crate::sandbox::{Host, Intended, Intent, Journal, Repeat, Ticket};
 
-const KIND: &str = "model.generate";
+/// How generations are called in the journal.
+pub const KIND: &str = "model.generate";
 /// The contract's bounds. Not configuration: what is refused here is never recorded, so it must not change between
 /// two lives of a run.
 const REQUEST_BYTES_MAX: usize = 1 << 20;
@@ -313,11 +314,7 @@ impl Recorded {
                 Ok(Some(chunk))
             }
             (None, Some(error)) => Err(error),
-            (None, None) => {
-                return Err(unreadable(
-                    "diverged: the guest takes more of a generation than its earlier life took",
-                ));
-            }
+            (None, None) => return Err(unreadable(TookMore)),
         };
         *ended = matches!(piece, Err(_) | Ok(Some(wit::Chunk::Finish(_))));
         Ok(piece)

@@ -1,9 +1,12 @@
 //! From an alias to what generates: `connection` or `connection/model`. `default` always answers, by the built-in
 //! offline model where the organization has no connection of that name.
 
+use std::time::Duration;
+
 use reqwest::Url;
 
 use super::{ConnectionId, GenerateError, Kind, Models, store};
+use crate::kit::error::UNAVAILABLE;
 use crate::kit::{Error, OrgId, Secret};
 
 /// What answers to an alias the organization gave no connection.
@@ -11,6 +14,10 @@ const BUILT_IN: &str = "default";
 const OFFLINE_MODEL: &str = "offline";
 const ALIAS_BYTES_MAX: usize = 320;
 const NAMES_SHOWN: i64 = 20;
+
+/// How long a generation waits for a database that is away, and between two times of asking.
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// The connection and model an alias led to; recorded with the generation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +68,30 @@ impl Models {
             Kind::Openai => Target::OpenAi(self.endpoint(&row)?),
         };
         Ok((resolved(&row.name, &model), target))
+    }
+
+    /// The same while the database is away: nothing has been asked of a provider yet, and the run's own writes wait for
+    /// the database as long.
+    pub(super) async fn resolve_patiently(
+        &self,
+        org: OrgId,
+        alias: &str,
+    ) -> Result<(Resolved, Target), GenerateError> {
+        let began = tokio::time::Instant::now();
+        loop {
+            match self.resolve(org, alias).await {
+                Err(GenerateError::Host(error))
+                    if error.is(UNAVAILABLE) && began.elapsed() < PATIENCE =>
+                {
+                    tracing::warn!(
+                        cause = error.chain(),
+                        "an alias could not be resolved; trying again"
+                    );
+                    tokio::time::sleep(PAUSE).await;
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     fn endpoint(&self, row: &store::Row) -> Result<Endpoint, Error> {

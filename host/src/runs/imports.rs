@@ -10,20 +10,29 @@ use wasmtime::component::{Component, Linker};
 use super::guest;
 use super::journal::RunJournal;
 use super::life::execute::Work;
+use super::log::Record;
 use crate::agents::{Agents, Digest, Fits};
-use crate::kit::{Error, Result, Tasks};
+use crate::billing;
+use crate::kit::{Code, Error, Result, Tasks};
 use crate::knowledge::{self, Knowledge};
 use crate::models::{self, Models};
 use crate::sandbox::bindings::bulkhead::agent as wit;
-use crate::sandbox::{AgentPre, Host, Sandbox, wasi};
+use crate::sandbox::{AgentPre, Host, Journal, Sandbox, wasi};
 
 /// Linked versions kept in memory; one more costs reading its artifact from disk.
 const LINKED_MAX: u64 = 512;
 
+/// A component was made for a host that offers something else.
+pub const OTHER_CONTRACT: Code = Code::new(
+    "other_contract",
+    409,
+    "The version was made for another contract",
+);
+
 /// Everything the store of a run holds.
 pub struct Guest {
     pub host: Host,
-    journal: RunJournal,
+    journal: Box<dyn Journal>,
     models: models::guest::Context,
     knowledge: knowledge::guest::Context,
     talk: guest::Context,
@@ -44,25 +53,46 @@ pub struct Capabilities {
     pub suspend_after: Duration,
 }
 
+/// Whose guest it is, and where what it says and uses goes.
+pub(super) struct Of<'a> {
+    /// The model alias of its version.
+    pub(super) model: &'a str,
+    pub(super) record: &'a Arc<Record>,
+    pub(super) tokens: &'a billing::Meter,
+    pub(super) tasks: &'a Tasks,
+}
+
 impl Capabilities {
     /// The store's data for one run.
     pub(super) fn guest(&self, host: Host, work: &Work, tasks: &Tasks) -> Guest {
-        let (org, alias) = (work.row.org, work.resolved.model.clone());
+        let journal = RunJournal::new(
+            Arc::clone(&work.record),
+            Arc::clone(&work.meter),
+            work.tokens.clone(),
+            work.past.clone(),
+        );
+        let of = Of {
+            model: &work.resolved.model,
+            record: &work.record,
+            tokens: &work.tokens,
+            tasks,
+        };
+        self.guest_of(host, Box::new(journal), of)
+    }
+
+    /// The same with a journal of the caller's.
+    pub(super) fn guest_of(&self, host: Host, journal: Box<dyn Journal>, of: Of<'_>) -> Guest {
+        let org = of.record.key.org;
         Guest {
-            journal: RunJournal::new(
-                Arc::clone(&work.record),
-                Arc::clone(&work.meter),
-                work.tokens.clone(),
-                work.past.clone(),
-            ),
+            journal,
             models: models::guest::Context {
                 models: self.models.clone(),
                 org,
-                alias,
-                meter: work.tokens.clone(),
+                alias: of.model.to_owned(),
+                meter: of.tokens.clone(),
             },
             knowledge: knowledge::guest::Context::new(self.knowledge.clone(), org),
-            talk: guest::Context::new(Arc::clone(&work.record), tasks.clone(), self.suspend_after),
+            talk: guest::Context::new(Arc::clone(of.record), of.tasks.clone(), self.suspend_after),
             host,
         }
     }
@@ -101,7 +131,11 @@ impl Imports {
         }
         let load = async {
             let component = agents.load(digest).await?;
-            link(&self.linker, &component).map_err(Error::internal)
+            link(&self.linker, &component).map_err(|error| {
+                OTHER_CONTRACT.because(format!(
+                    "The component does not fit this host: {error:#}. Upload one that is built with this host's SDK."
+                ))
+            })
         };
         self.linked
             .try_get_with(digest, load)
@@ -134,7 +168,7 @@ fn linker(sandbox: &Sandbox) -> wasmtime::Result<Linker<Guest>> {
         models::guest::View {
             context: &mut guest.models,
             host: &mut guest.host,
-            journal: &mut guest.journal,
+            journal: &mut *guest.journal,
         }
     })?;
     wit::knowledge::add_to_linker::<Guest, knowledge::guest::HasView>(l, |guest| {
@@ -142,7 +176,7 @@ fn linker(sandbox: &Sandbox) -> wasmtime::Result<Linker<Guest>> {
         knowledge::guest::View {
             context: &mut guest.knowledge,
             host: &mut guest.host,
-            journal: &mut guest.journal,
+            journal: &mut *guest.journal,
         }
     })?;
     Ok(linker)
@@ -163,6 +197,6 @@ fn view(guest: &mut Guest) -> guest::View<'_> {
         context: &mut guest.talk,
         knowledge: &guest.knowledge,
         host: &mut guest.host,
-        journal: &mut guest.journal,
+        journal: &mut *guest.journal,
     }
 }

@@ -11,6 +11,7 @@ pub mod log;
 pub mod nodes;
 mod parts;
 pub mod receipt;
+pub mod replay;
 pub mod start;
 mod store;
 pub mod view;

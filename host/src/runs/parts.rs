@@ -43,6 +43,8 @@ pub struct Config {
     pub dead_after_ms: u64,
     /// Hosts a run may see die; one more, and it is not resumed again.
     pub deaths_max: i32,
+    /// The longest a replay may take.
+    pub replay_wall_ms: u64,
     /// Whether nodes tell each other at once what the polls find within half a second.
     pub notifications: bool,
     /// Writers of the group commit, changes in a batch, changes that may queue for each, and bytes for all.
@@ -66,6 +68,7 @@ impl Default for Config {
             suspend_after_ms: 10_000,
             dead_after_ms: 15_000,
             deaths_max: 5,
+            replay_wall_ms: 60_000,
             notifications: true,
             commit_lanes: 2,
             commit_batch: 512,

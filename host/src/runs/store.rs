@@ -4,7 +4,7 @@ use sqlx::PgPool;
 use time::OffsetDateTime;
 
 use super::log::record::Key;
-use super::view::{RunView, StepView};
+use super::view::{RunView, StepTokens, StepView};
 use super::{NodeId, RunId, Usage};
 use crate::agents::AgentId;
 use crate::billing::UsageRecord;
@@ -12,6 +12,7 @@ use crate::identity::KeyId;
 use crate::kit::http::Cursor;
 use crate::kit::{Error, OrgId, Result};
 use crate::limits;
+use crate::models::guest::{KIND as GENERATE, recorded_tokens};
 
 /// A run to insert.
 #[derive(Clone, Debug)]
@@ -231,6 +232,7 @@ pub(super) async fn steps_after(
         .map(|row| {
             Ok(StepView {
                 seq: row.seq,
+                tokens: tokens_of(&row),
                 kind: row.kind,
                 status: row.status,
                 request: serde_json::from_str(&row.request)?,
@@ -244,6 +246,16 @@ pub(super) async fn steps_after(
             })
         })
         .collect()
+}
+
+fn tokens_of(row: &StepRow) -> Option<StepTokens> {
+    let response = row.response.as_ref().filter(|_| row.kind == GENERATE)?;
+    let tokens = recorded_tokens(response);
+    Some(StepTokens {
+        input: tokens.input,
+        output: tokens.output,
+        estimated: tokens.estimated,
+    })
 }
 
 /// A cancel request as it stands.

@@ -99,6 +99,18 @@ pub struct StepView {
     )]
     pub ended_at: Option<OffsetDateTime>,
     pub fuel_before: i64,
+    /// What a generation used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<StepTokens>,
+}
+
+/// The tokens of one generation.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub struct StepTokens {
+    pub input: u64,
+    pub output: u64,
+    /// Its provider gave no count.
+    pub estimated: bool,
 }
 
 /// One event, as JSON rather than as SSE.

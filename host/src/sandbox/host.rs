@@ -120,6 +120,8 @@ pub struct Host {
     pub(super) chance: Chance,
     pub(super) limiter: Limiter,
     pub(super) refused: Option<Limit>,
+    /// Whether waiting takes time. A replay's clock moves all the same.
+    pub(super) waits: bool,
     meter: Arc<Meter>,
     log: Log,
     crossed: u64,
@@ -139,11 +141,18 @@ impl Host {
             chance,
             limiter: Limiter::new(limits, Arc::clone(&meter)),
             refused: None,
+            waits: true,
             meter,
             log,
             crossed: 0,
             output: 0,
         }
+    }
+
+    /// For a replay: what the guest waited for is over.
+    pub fn without_waiting(mut self) -> Self {
+        self.waits = false;
+        self
     }
 
     pub fn meter(&self) -> &Arc<Meter> {

@@ -202,6 +202,11 @@ where
     Ok(recorded.into())
 }
 
+/// The guest takes more of an answer than its record holds.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the guest takes more of a generation than its earlier life took")]
+pub struct TookMore;
+
 /// A record that does not fit its run.
 pub fn unreadable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> wasmtime::Error {
     let error = DIVERGED.because("A recorded answer cannot be read.");

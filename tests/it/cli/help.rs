@@ -3,13 +3,14 @@
 use super::program::run;
 
 /// Every command, and every command of a command.
-const COMMANDS: [&[&str]; 28] = [
+const COMMANDS: [&[&str]; 29] = [
     &[],
     &["dev"],
     &["serve"],
     &["deploy"],
     &["run"],
     &["cancel"],
+    &["replay"],
     &["runs"],
     &["runs", "ls"],
     &["runs", "show"],

@@ -9,4 +9,5 @@ mod dev;
 mod help;
 mod program;
 mod refused;
+mod replay;
 mod verbs;

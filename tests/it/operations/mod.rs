@@ -144,6 +144,12 @@ const OPERATIONS: &[Operation] = &[
         "run",
         "",
     ),
+    (
+        "POST",
+        "/v1/orgs/{org}/agents/{agent}/runs/{run}/replay",
+        "run",
+        r#"{"version":1}"#,
+    ),
 ];
 
 const SCOPES: [&str; 4] = ["read", "run", "deploy", "admin"];

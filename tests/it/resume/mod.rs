@@ -8,6 +8,7 @@ mod diverged;
 mod effects;
 mod killed;
 mod left;
+mod replayed;
 
 use bulkhead_tests::client::Event;
 use bulkhead_tests::host::eventually;

@@ -38,6 +38,17 @@ impl Output {
         self.format == Format::Json
     }
 
+    /// Columns of the terminal that answers go to; as many as a page has where they go elsewhere.
+    pub(in crate::cli) fn width(self) -> usize {
+        let size = stdout()
+            .is_terminal()
+            .then(|| rustix::termios::tcgetwinsize(stdout()));
+        match size {
+            Some(Ok(size)) if size.ws_col > 0 => usize::from(size.ws_col),
+            _ => 80,
+        }
+    }
+
     pub(in crate::cli) fn colours(self) -> bool {
         self.colours
     }

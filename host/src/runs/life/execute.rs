@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 
 use crate::agents::Resolved;
 use crate::billing;
+use crate::kit::error::UNAVAILABLE;
 use crate::kit::{Error, Result, clock};
 use crate::limits::Effective;
 use crate::runs::imports::Guest;
@@ -17,14 +18,17 @@ use crate::runs::journal::Past;
 use crate::runs::log::{Change, Record, StopCause, Stopping};
 use crate::runs::start::{Admitted, Message, Place, Role};
 use crate::runs::store::NewRow;
-use crate::runs::{Runs, Usage};
+use crate::runs::{RunId, Runs, Usage};
 use crate::sandbox::bindings::bulkhead::agent::types;
 use crate::sandbox::host::IN_GUEST;
 use crate::sandbox::wasi::Log;
 use crate::sandbox::{AgentPre, Fault, Host, Limits, Meter, Running, invoke};
 
 /// How long a run waits before it asks a full engine again.
-const FULL_PAUSE: Duration = Duration::from_millis(20);
+pub const FULL_PAUSE: Duration = Duration::from_millis(20);
+
+/// How long it waits before it asks a database that is away again.
+const LOAD_PAUSE: Duration = Duration::from_millis(200);
 
 /// Where a run is that waits for a place.
 pub const QUEUED: &str = "queued";
@@ -130,11 +134,10 @@ impl Runs {
             Ok(Err(error)) => return (Ended::Lost(error), None),
             Err(stopped) => return (Ended::Stopped(stopped), None),
         };
-        let load = self
-            .inner
-            .imports
-            .pre(&self.inner.agents, work.resolved.digest);
-        let pre = match self.unless_stopped(work, "compiling", load).await {
+        let pre = match self
+            .unless_stopped(work, "compiling", self.load(work))
+            .await
+        {
             Ok(Ok(pre)) => pre,
             Ok(Err(error)) => return (Ended::Lost(error), None),
             Err(stopped) => return (Ended::Stopped(stopped), None),
@@ -155,11 +158,26 @@ impl Runs {
         }
     }
 
+    /// The linked version. While the database is away it is asked for again, for as long as the run may take.
+    async fn load(&self, work: &Work) -> Result<AgentPre<Guest>> {
+        let (imports, agents) = (&self.inner.imports, &self.inner.agents);
+        loop {
+            match imports.pre(agents, work.resolved.digest).await {
+                Err(error) if error.is(UNAVAILABLE) => {
+                    tracing::warn!(run = %work.row.run, cause = error.chain(), "a version could not be loaded; trying again");
+                    tokio::time::sleep(LOAD_PAUSE).await;
+                }
+                loaded => return loaded,
+            }
+        }
+    }
+
     /// One guest, from its slot to its end.
     async fn call(&self, work: &Work, pre: AgentPre<Guest>, guest: Guest) -> Ended {
         let sandbox = self.inner.sandbox.clone();
         let tenant = work.row.org.0.as_u128();
-        let call = invoke::run(sandbox, pre, guest, turn(work), self.wall(work));
+        let turn = turn(work.row.run, work.row.created_at, &work.messages);
+        let call = invoke::run(sandbox, pre, guest, turn, self.wall(work));
         let mut running = self
             .inner
             .scheduler
@@ -282,9 +300,9 @@ fn outcome(ended: Ended) -> Outcome {
     }
 }
 
-fn turn(work: &Work) -> types::Turn {
-    let messages = work
-        .messages
+/// What the guest is given; the same in every life of the run, and in its replays.
+pub fn turn(run: RunId, created_at: OffsetDateTime, messages: &[Message]) -> types::Turn {
+    let messages = messages
         .iter()
         .map(|message| types::Message {
             speaker: match message.role {
@@ -295,9 +313,9 @@ fn turn(work: &Work) -> types::Turn {
         })
         .collect();
     types::Turn {
-        run: work.row.run.to_string(),
+        run: run.to_string(),
         messages,
-        started_at: clock::epoch_ms(work.row.created_at),
+        started_at: clock::epoch_ms(created_at),
     }
 }
 

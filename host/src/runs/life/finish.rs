@@ -170,7 +170,8 @@ impl Verdict {
     }
 }
 
-fn verdict(ended: &Ended) -> Verdict {
+/// What an end is called.
+pub fn verdict(ended: &Ended) -> Verdict {
     match ended {
         Ended::Returned(Ok(Outcome::EndTurn)) => Verdict::completed("end_turn"),
         Ended::Returned(Ok(Outcome::MaxTokens)) => Verdict::completed("max_tokens"),

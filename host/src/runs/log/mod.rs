@@ -13,6 +13,6 @@ pub mod stream;
 pub use change::{Change, Writes};
 pub use event::{Event, Stored};
 pub use live::{Live, Registry, StopCause, Stopping};
-pub use record::{Record, Withdrawn, text_of};
+pub use record::{Record, Withdrawn, standing, text_of};
 pub use step::Step;
 pub(super) use store::{all_events, events_after, last_event};

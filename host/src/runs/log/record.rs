@@ -12,9 +12,9 @@ use time::OffsetDateTime;
 use super::step::{DIVERGED, Intention};
 use super::{Change, Event, Live, Step, Stored};
 use crate::kit::commit::{Committed, Durable, Weigh as _, Writer};
-use crate::kit::{Clock, OrgId, Result, Tasks};
+use crate::kit::{Clock, Error, OrgId, Result, Tasks};
 use crate::runs::RunId;
-use crate::sandbox::{Left, Ticket};
+use crate::sandbox::{Left, Meter, Ticket};
 
 /// Writes of one run that may be on their way: a guest that says more waits.
 const UNSETTLED_MAX: usize = 64;
@@ -39,13 +39,21 @@ pub struct Record {
     pub key: Key,
     pub live: Arc<Live>,
     clock: Clock,
-    writer: Writer<Change>,
-    tasks: Tasks,
+    sink: Sink,
     state: Mutex<State>,
+}
+
+/// Where what is said goes.
+enum Sink {
+    Log(Writer<Change>, Tasks),
+    /// Nowhere: a replay holds it, and the meter tells when it was said.
+    Held(Arc<Meter>),
 }
 
 struct State {
     next_event: i32,
+    /// The fuel at which a replay said its last event.
+    last_said_at: u64,
     text: String,
     /// What an earlier life said and this one has not come to yet.
     said: VecDeque<Stored>,
@@ -55,6 +63,21 @@ struct State {
     held: Vec<Stored>,
     held_bytes: usize,
     unsettled: VecDeque<Durable>,
+}
+
+impl State {
+    fn new(next_event: i32, said: VecDeque<Stored>) -> Self {
+        Self {
+            next_event,
+            last_said_at: 0,
+            text: String::new(),
+            said,
+            left: Vec::new(),
+            held: Vec::new(),
+            held_bytes: 0,
+            unsettled: VecDeque::new(),
+        }
+    }
 }
 
 /// What an end has to write besides itself.
@@ -85,23 +108,33 @@ impl Record {
         said: &[Stored],
         (writer, clock, tasks): (Writer<Change>, Clock, Tasks),
     ) -> Arc<Self> {
-        let state = State {
-            next_event: said.last().map_or(0, |event| event.seq) + 1,
-            text: String::new(),
-            said: standing(said),
-            left: Vec::new(),
-            held: Vec::new(),
-            held_bytes: 0,
-            unsettled: VecDeque::new(),
-        };
+        let state = State::new(
+            said.last().map_or(0, |event| event.seq) + 1,
+            standing(said).into(),
+        );
         Arc::new(Self {
             key,
             live,
             clock,
-            writer,
-            tasks,
+            sink: Sink::Log(writer, tasks),
             state: Mutex::new(state),
         })
+    }
+
+    /// The log of a replay: it holds what is said, numbered as the run numbered it, and writes nothing.
+    pub fn held(key: Key, clock: Clock, meter: Arc<Meter>) -> Arc<Self> {
+        Arc::new(Self {
+            key,
+            live: Live::new(key.run),
+            clock,
+            sink: Sink::Held(meter),
+            state: Mutex::new(State::new(2, VecDeque::new())),
+        })
+    }
+
+    /// The fuel at which a replay said its last event.
+    pub fn last_said_at(&self) -> u64 {
+        self.lock().last_said_at
     }
 
     pub fn now(&self) -> OffsetDateTime {
@@ -114,13 +147,16 @@ impl Record {
         if self.has_said(&event)? {
             return Ok(());
         }
+        let Sink::Log(_, tasks) = &self.sink else {
+            return self.hold(&event).map(drop);
+        };
         self.make_room().await?;
         let held = self.hold(&event)?;
         if held >= HELD_MAX {
             self.flush().await?;
         } else if held == 1 {
             let record = Arc::clone(self);
-            self.tasks.spawn(async move {
+            tasks.spawn(async move {
                 tokio::time::sleep(HELD_FOR).await;
                 // A host that is stopping writes what is held with the run's end.
                 let _ = record.flush().await;
@@ -135,7 +171,8 @@ impl Record {
             return Ok(());
         }
         let bytes = self.lock().held_bytes;
-        let slot = self.writer.reserve(self.key.run.0.as_u128(), bytes).await?;
+        let key = self.key.run.0.as_u128();
+        let slot = self.writer()?.reserve(key, bytes).await?;
         let mut state = self.lock();
         if state.held.is_empty() {
             return Ok(());
@@ -157,7 +194,7 @@ impl Record {
             step: Box::new(step),
         };
         let key = self.key.run.0.as_u128();
-        let slot = self.writer.reserve(key, change.bytes()).await?;
+        let slot = self.writer()?.reserve(key, change.bytes()).await?;
         let durable = slot.send(change);
         self.lock().unsettled.push_back(durable);
         Ok(())
@@ -171,7 +208,8 @@ impl Record {
             live: Arc::clone(&self.live),
             intention: Box::new(intention),
         };
-        let durable = self.writer.push(self.key.run.0.as_u128(), change).await?;
+        let lane = self.key.run.0.as_u128();
+        let durable = self.writer()?.push(lane, change).await?;
         durable.wait().await
     }
 
@@ -233,9 +271,19 @@ impl Record {
             state.text.push_str(text);
         }
         state.held_bytes += stored.data.len();
+        if let Sink::Held(meter) = &self.sink {
+            state.last_said_at = meter.fuel();
+        }
         state.held.push(stored);
         let full = state.held_bytes >= HELD_BYTES_MAX;
         Ok(if full { HELD_MAX } else { state.held.len() })
+    }
+
+    fn writer(&self) -> Result<&Writer<Change>> {
+        match &self.sink {
+            Sink::Log(writer, _) => Ok(writer),
+            Sink::Held(_) => Err(Error::internal("a replay asked to write")),
+        }
     }
 
     async fn make_room(&self) -> Result<()> {
@@ -269,12 +317,12 @@ pub fn text_of(said: &[Stored]) -> String {
 }
 
 /// What is to be said again: the first event is the host's, and what was withdrawn is void.
-fn standing(said: &[Stored]) -> VecDeque<Stored> {
-    let mut standing: VecDeque<Stored> = VecDeque::new();
+pub fn standing(said: &[Stored]) -> Vec<Stored> {
+    let mut standing: Vec<Stored> = Vec::new();
     for event in said.iter().skip(1) {
         match event.withdraws() {
             Some(from) => standing.retain(|earlier| earlier.seq < from),
-            None => standing.push_back(event.clone()),
+            None => standing.push(event.clone()),
         }
     }
     standing

@@ -10,9 +10,9 @@ use crate::kit::jobs::Job;
 use crate::runs::log::StopCause;
 use crate::runs::{RunId, Runs};
 
-const HEARTBEAT: Duration = Duration::from_secs(5);
+/// At most this far apart, and three times at least while a node may be silent.
+const HEARTBEAT_MAX: Duration = Duration::from_secs(5);
 const CANCEL_POLL: Duration = Duration::from_millis(500);
-const RECOVERY: Duration = Duration::from_secs(5);
 const WAKING: Duration = Duration::from_millis(500);
 const CLAIM_MAX: i64 = 100;
 
@@ -21,8 +21,10 @@ impl Runs {
     pub fn jobs(&self) -> Vec<Job> {
         let (beat, cancel, recover) = (self.clone(), self.clone(), self.clone());
         let wake = self.clone();
+        let dead_after = Duration::from_millis(self.inner.config.dead_after_ms);
+        let heartbeat = (dead_after / 3).clamp(Duration::from_millis(10), HEARTBEAT_MAX);
         vec![
-            Job::new("runs.heartbeat", HEARTBEAT, move || {
+            Job::new("runs.heartbeat", heartbeat, move || {
                 let runs = beat.clone();
                 async move { runs.beat().await }
             }),
@@ -30,7 +32,7 @@ impl Runs {
                 let runs = cancel.clone();
                 async move { runs.observe_cancels().await }
             }),
-            Job::new("runs.recover", RECOVERY, move || {
+            Job::new("runs.recover", heartbeat, move || {
                 let runs = recover.clone();
                 async move { runs.recover().await }
             }),

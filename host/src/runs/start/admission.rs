@@ -154,7 +154,7 @@ impl Admission {
     }
 
     /// A place or a seat for a run of an organization that may have so many at one time.
-    pub(super) fn admit(&self, org: OrgId, places: u64) -> Result<Admitted> {
+    pub(in crate::runs) fn admit(&self, org: OrgId, places: u64) -> Result<Admitted> {
         let org = self.org(org);
         org.resize(
             usize::try_from(places).map_or(Semaphore::MAX_PERMITS, |places| {

@@ -1,0 +1,49 @@
+//! The route of a replay.
+
+use axum::Json;
+use axum::extract::{FromRef, State};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Report;
+use crate::identity::{Identity, Run};
+use crate::kit::Result;
+use crate::kit::http::{Body, Params, Problem};
+use crate::runs::Runs;
+use crate::runs::http::RunPath;
+
+pub fn router<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Identity: FromRef<S>,
+    Runs: FromRef<S>,
+{
+    OpenApiRouter::new().routes(routes!(replay))
+}
+
+/// What to replay a run on.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewReplay {
+    /// A number of the agent's versions; the run's own where absent.
+    version: Option<i32>,
+}
+
+/// Replay a run
+///
+/// Runs it again against its journal, with no effects and no writes, on its own version or on another one, and
+/// reports what differs. What is not recorded stops the replay there.
+#[utoipa::path(post, path = "/v1/orgs/{org}/agents/{agent}/runs/{run}/replay", tag = "runs",
+    params(("org" = String, Path,), ("agent" = String, Path,), ("run" = String, Path,)), request_body = NewReplay,
+    responses((status = 200, body = Report), (status = "4XX", body = Problem), (status = 503, body = Problem)))]
+async fn replay(
+    State(runs): State<Runs>,
+    Run(caller): Run,
+    Params(path): Params<RunPath>,
+    Body(new): Body<NewReplay>,
+) -> Result<Json<Report>> {
+    let run = (&*path.agent, path.id()?);
+    Ok(Json(runs.replay(&caller, run, new.version).await?))
+}

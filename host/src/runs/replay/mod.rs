@@ -1,0 +1,58 @@
+//! Replaying a run that has ended: its version, or another one, is run again against its journal, and what is told
+//! apart is reported. Nothing outside is asked and nothing is written: what is not recorded stops the replay there.
+
+mod answers;
+mod compare;
+mod ended;
+pub mod http;
+mod lines;
+mod perform;
+mod report;
+mod store;
+
+use std::sync::Arc;
+
+use self::ended::Found;
+use crate::identity::Caller;
+use crate::kit::{Code, Result};
+use crate::runs::{RunId, Runs};
+
+pub use report::{Beyond, Difference, Report, Side};
+
+pub const NOT_ENDED: Code = Code::new("run_not_ended", 409, "The run has not ended");
+
+impl Runs {
+    /// Replays a run on its own version, or on another one of the same agent.
+    pub async fn replay(
+        &self,
+        caller: &Caller,
+        (agent, run): (&str, RunId),
+        version: Option<i32>,
+    ) -> Result<Report> {
+        self.may_take_runs().await?;
+        let view = self.get(caller, agent, run).await?;
+        if view.ended_at.is_none() {
+            let detail = format!(
+                "It is {}: replay it once it has ended, or cancel it first.",
+                view.state
+            );
+            return Err(NOT_ENDED.because(detail));
+        }
+        let on = Some(version.unwrap_or(view.version));
+        let resolved = self.inner.agents.resolve(caller, agent, on).await?;
+        let found = Arc::new(self.find_ended(caller, view).await?);
+        let _place = match found.stopped_at(resolved.version) {
+            // It was stopped before its guest had its first slice: nothing will run.
+            Some(0) => None,
+            _ => Some(self.replay_place(caller.org).await?),
+        };
+        let pre = self
+            .inner
+            .imports
+            .pre(&self.inner.agents, resolved.digest)
+            .await?;
+        let limits = self.inner.limits.of(found.limits).await?;
+        let performed = self.perform(&found, (&resolved, pre), &limits).await?;
+        Ok(compare::report(&found, performed))
+    }
+}

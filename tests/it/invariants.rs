@@ -1,0 +1,204 @@
+//! Each invariant the database can answer for is violated once by hand, found by name, and told with the row it is about.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use bulkhead::invariants::{CHECKED, check};
+use bulkhead_tests::provider::{Answer, Provider};
+use bulkhead_tests::{Client, TestHost};
+use serde_json::json;
+use sqlx::PgPool;
+
+use crate::guests;
+
+/// A statement that breaks an invariant of run `$1`, or, with an API key in it, of `$2`.
+struct Planted {
+    invariant: &'static str,
+    by: &'static str,
+    told: &'static str,
+}
+
+const fn planted(invariant: &'static str, by: &'static str, told: &'static str) -> Planted {
+    Planted {
+        invariant,
+        by,
+        told,
+    }
+}
+
+const PLANTED: &[Planted] = &[
+    planted("I1", "update run_events set kind = 'text' where run_id = $1 and kind = 'done'", "has 0 terminal events"),
+    planted(
+        "I1",
+        "update run_events set kind = 'done' where run_id = $1 and seq = 2",
+        "has 2 terminal events",
+    ),
+    planted("I2", "update run_events set seq = seq + 1 where run_id = $1 and kind = 'done'", "events numbered 1 to"),
+    planted("I2", "delete from run_events where run_id = $1 and seq = 1", "the first is"),
+    // A host that died, nobody takes its runs over.
+    planted(
+        "I3",
+        "with dead as (insert into nodes select gen_random_uuid(), 'dead', now(), now() - interval '31 seconds' returning id)
+         update runs set node_id = dead.id, state = 'running', ended_at = null, stop_reason = null from dead where runs.id = $1",
+        "is running on a node last heard of",
+    ),
+    planted(
+        "I3",
+        "update runs set node_id = gen_random_uuid(), state = 'running', ended_at = null, stop_reason = null where id = $1",
+        "is running on a node last heard of never",
+    ),
+    // Handed over, and nobody went on.
+    planted(
+        "I3",
+        "update runs set node_id = '00000000-0000-0000-0000-000000000000', state = 'running', ended_at = null,
+           stop_reason = null, wake_at = now() - interval '31 seconds' where id = $1",
+        "is running",
+    ),
+    // Suspended, and nobody woke it.
+    planted(
+        "I3",
+        "update runs set node_id = '00000000-0000-0000-0000-000000000000', state = 'suspended', ended_at = null,
+           stop_reason = null, wake_at = now() - interval '31 seconds' where id = $1",
+        "is suspended",
+    ),
+    planted("I4", "update runs set deaths = 1 where id = $1", "is under term 1 and saw 1 hosts die"),
+    planted("I4", "update runs set term = 0 where id = $1", "is under term 0"),
+    planted("I4", "update run_intents set attempt = 2 where run_id = $1", "was begun 2 times under 1 terms"),
+    planted(
+        "I4",
+        "update run_steps set request_digest = 'another' where run_id = $1 and kind = 'model.generate'",
+        "is the outcome of another effect than was begun",
+    ),
+    planted("I5", "delete from usage_records where run_id = $1", "its usage row says nothing"),
+    planted("I5", "update usage_records set output_tokens = output_tokens + 1 where run_id = $1", "its usage row says"),
+    planted("I9", "update run_intents set org_id = gen_random_uuid() where run_id = $1", "intents of run_"),
+    planted("I9", "update run_events set org_id = gen_random_uuid() where run_id = $1", "events of run_"),
+    planted("I10", "update runs set output = $2 where id = $1", "output or log of run_"),
+    planted("I10", "update run_intents set request = to_json($2) where run_id = $1", "the intents of run_"),
+    planted("I13", "update runs set version = 99 where id = $1", "names version 99"),
+    planted("I13", "update runs set limits_digest = 'none' where id = $1", "names limits"),
+    planted(
+        "I14",
+        "update runs set stop_reason = 'host_error', fault = '{\"message\": \"the host failed; its log has the cause\"}'
+         where id = $1",
+        "the host failed",
+    ),
+];
+
+/// A run with everything in it that an invariant is about.
+async fn a_run(host: &TestHost) -> (Client, Provider, uuid::Uuid) {
+    let client = host.client("acme").await;
+    host.deploy("acme", "journey", &guests::JOURNEY).await;
+    let provider = Provider::start().await;
+    let connection = json!({
+        "kind": "openai", "base_url": provider.base_url(), "api_key": "sk-test", "default_model": "m"
+    });
+    let put = client.put("/model-connections/default", &connection).await;
+    assert!(put.status.is_success(), "{}", put.text);
+    provider.script(vec![Answer::text("two words")]);
+    let run = client
+        .start("journey", &json!({ "input": "say a\nask b?\nsay c" }))
+        .await;
+    client.resume("journey", &run, 0).await.rest().await;
+    let id = uuid::Uuid::parse_str(run.trim_start_matches("run_")).unwrap();
+    (client, provider, id)
+}
+
+/// Breaks it in a copy of the database's rows, asks, and puts them back.
+async fn found(db: &PgPool, planted: &Planted, run: uuid::Uuid, key: &str) -> Vec<String> {
+    let tables = [
+        "runs",
+        "run_events",
+        "run_steps",
+        "run_intents",
+        "usage_records",
+    ];
+    for table in tables {
+        let keep = format!("create table kept_{table} as table {table}");
+        sqlx::query(sqlx::AssertSqlSafe(keep))
+            .execute(db)
+            .await
+            .unwrap();
+    }
+    let query = sqlx::query(planted.by).bind(run);
+    let query = match planted.by.contains("$2") {
+        true => query.bind(key),
+        false => query,
+    };
+    assert!(
+        query.execute(db).await.unwrap().rows_affected() > 0,
+        "{}",
+        planted.by
+    );
+    let violations = check(db).await.unwrap_or_else(|error| panic!("{error:?}"));
+    for table in tables {
+        for back in [
+            format!("delete from {table}"),
+            format!("insert into {table} table kept_{table}"),
+            format!("drop table kept_{table}"),
+        ] {
+            sqlx::query(sqlx::AssertSqlSafe(back))
+                .execute(db)
+                .await
+                .unwrap();
+        }
+    }
+    violations
+        .into_iter()
+        .filter(|violation| violation.invariant == planted.invariant)
+        .map(|violation| violation.detail)
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_violation_is_found() {
+    let host = TestHost::start().await;
+    let (client, provider, run) = a_run(&host).await;
+    let sound = check(host.db())
+        .await
+        .unwrap_or_else(|error| panic!("{error:?}"));
+    assert_eq!(sound, []);
+    for planted in PLANTED {
+        let found = found(host.db(), planted, run, &client.key).await;
+        let named = found.iter().any(|detail| {
+            detail.contains(planted.told) && detail.contains(&run.simple().to_string())
+        });
+        assert!(named, "{}: {found:?} for {}", planted.invariant, planted.by);
+        assert!(
+            found.iter().all(|detail| !detail.contains(&client.key)),
+            "the secret is not told"
+        );
+    }
+    for (invariant, what) in CHECKED {
+        let tried = PLANTED
+            .iter()
+            .any(|planted| planted.invariant == *invariant);
+        assert!(tried, "nothing violates {invariant}: {what}");
+    }
+    drop(provider);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_waits_to_go_on_is_no_violation() {
+    let host = TestHost::start().await;
+    let (_client, provider, run) = a_run(&host).await;
+    for state in ["running", "suspended"] {
+        let planted = Planted {
+            invariant: "I3",
+            by: if state == "running" {
+                "update runs set node_id = '00000000-0000-0000-0000-000000000000', state = 'running', ended_at = null,
+                   stop_reason = null, wake_at = now() - interval '1 second' where id = $1"
+            } else {
+                "update runs set node_id = '00000000-0000-0000-0000-000000000000', state = 'suspended', ended_at = null,
+                   stop_reason = null, wake_at = now() + interval '1 hour' where id = $1"
+            },
+            told: "",
+        };
+        assert_eq!(
+            found(host.db(), &planted, run, "").await,
+            [""; 0],
+            "{state}"
+        );
+    }
+    drop(provider);
+    host.stop().await;
+}
