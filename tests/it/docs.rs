@@ -220,10 +220,38 @@ fn every_limit_has_its_row_with_its_default() {
 
 #[test]
 fn every_promise_has_its_test() {
-    let rows = table(&read(&root().join("README.md")), "The promises");
-    assert!(rows.len() > 10, "the table of promises is not where it was");
-    for row in rows {
-        for name in quoted(&row[1]) {
+    let readme = table(&read(&root().join("README.md")), "The promises");
+    assert!(
+        readme.len() > 10,
+        "the table of promises is not where it was"
+    );
+    proven("README.md", readme.iter().map(|row| row[1].as_str()));
+}
+
+#[test]
+fn every_row_of_the_specification_has_its_test_or_says_so() {
+    let text = read(&root().join("SPECIFICATION.md"));
+    let rows = text.lines().filter(|line| line.starts_with("| "));
+    let rows: Vec<Vec<&str>> = rows
+        .map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect())
+        .filter(|row: &Vec<&str>| row[0] != "promise")
+        .collect();
+    assert!(rows.len() > 30, "the tables are not where they were");
+    for row in &rows {
+        assert_eq!(row.len(), 4, "promise, figure, test, measured: {row:?}");
+        assert!(
+            row[2].contains('`') || row[2] == "test pending" || row[2].starts_with("bench"),
+            "{row:?} has neither test nor bench and does not say so"
+        );
+    }
+    let tests = rows.iter().filter(|row| !row[2].starts_with("bench"));
+    proven("SPECIFICATION.md", tests.map(|row| row[2]));
+}
+
+/// Every test named in these cells is there.
+fn proven<'a>(page: &str, cells: impl Iterator<Item = &'a str>) {
+    for cell in cells {
+        for name in quoted(cell) {
             let (module, test) = name
                 .rsplit_once("::")
                 .unwrap_or_else(|| panic!("`{name}` is no module::test"));
@@ -232,10 +260,12 @@ fn every_promise_has_its_test() {
             let found = files
                 .iter()
                 .filter_map(|file| std::fs::read_to_string(file).ok());
-            let mut found = found.filter(|text| text.contains(&format!("fn {test}(")));
+            // A test for each fault is made by a macro.
+            let names = [format!("fn {test}("), format!("    {test}: \"")];
+            let mut found = found.filter(|text| names.iter().any(|name| text.contains(name)));
             assert!(
                 found.next().is_some(),
-                "README.md promises `{name}`, which is not there"
+                "{page} promises `{name}`, which is not there"
             );
         }
     }
