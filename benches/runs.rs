@@ -1,32 +1,34 @@
-//! What a durable run costs over HTTP, and what one that waits keeps in memory.
+//! What a durable run costs over HTTP, on one host and on two, and what waits costs in memory: a run in a host call, a
+//! suspended run, an idle stream.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bulkhead_benches::{Bench, percentile, resident, show, table};
+use bulkhead_benches::{Bench, Silent, percentile, resident, show, table};
 use bulkhead_tests::Client;
 use bulkhead_tests::guests::Guest;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
-const CLIENTS: usize = 64;
 const SECONDS: u64 = 10;
 const PARKED: usize = 1_000;
+const SUSPENDED: usize = 10_000;
+const STREAMS: usize = 2_000;
 
 fn main() {
-    // The provider that never answers lives in a process of its own, so that its memory is not the host's.
-    if std::env::args().any(|argument| argument == "--provider") {
-        return provider();
-    }
+    Silent::play();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        throughput().await;
-        parked().await;
+        Box::pin(throughput()).await;
+        Box::pin(parked()).await;
+        Box::pin(suspended()).await;
+        Box::pin(streams()).await;
     });
 }
 
@@ -36,12 +38,17 @@ async fn throughput() {
     let bench = Bench::start(|_| {}).await;
     let client = bench.client("acme").await;
     client.deploy("echo", &Guest::new("echo").bytes()).await;
+    let second = bench.join().await;
+    let both = [bench.host.address, second.address];
     let mut rows = Vec::new();
-    for clients in [1, CLIENTS] {
-        drive(&bench, &client, clients, Duration::from_secs(2)).await;
+    for (hosts, clients) in [(1, 1), (1, 64), (1, 500), (2, 64), (2, 500)] {
+        let (bench, addresses) = (&bench, &both[..hosts]);
+        drive(bench, addresses, (&client, clients), Duration::from_secs(2)).await;
+        let length = Duration::from_secs(SECONDS);
         let (mut firsts, mut wholes, elapsed) =
-            drive(&bench, &client, clients, Duration::from_secs(SECONDS)).await;
+            drive(bench, addresses, (&client, clients), length).await;
         rows.push(vec![
+            hosts.to_string(),
             clients.to_string(),
             format!("{:.0}", wholes.len() as f64 / elapsed.as_secs_f64()),
             show(percentile(&mut firsts, 0.5)),
@@ -50,12 +57,14 @@ async fn throughput() {
             show(percentile(&mut wholes, 0.99)),
         ]);
     }
+    Box::pin(second.stop()).await.expect("it stops");
     bench.stop().await;
     table(
         "Durable trivial runs over HTTP",
-        "`cargo bench --bench runs`: clients, host and PostgreSQL (fsync on) on this machine; each run is a fresh sandbox \
-         that says its input, streamed from `started` to `done`; 10 s after 2 s to warm up.",
+        "`cargo bench --bench runs`: clients, hosts (in one process) and PostgreSQL (fsync on) on this machine; each run \
+         is a fresh sandbox that says its input, streamed from `started` to `done`; 10 s after 2 s to warm up.",
         &[
+            "hosts",
             "clients",
             "runs/s",
             "first event p50",
@@ -69,8 +78,8 @@ async fn throughput() {
 
 async fn drive(
     bench: &Bench,
-    client: &Client,
-    clients: usize,
+    addresses: &[SocketAddr],
+    (client, clients): (&Client, usize),
     length: Duration,
 ) -> (Vec<Duration>, Vec<Duration>, Duration) {
     let stop = Arc::new(AtomicBool::new(false));
@@ -84,9 +93,9 @@ async fn drive(
     );
     let began = Instant::now();
     let tasks: Vec<_> = (0..clients)
-        .map(|_| {
+        .map(|n| {
             let (stop, runs, request) = (Arc::clone(&stop), Arc::clone(&runs), request.clone());
-            let address = bench.host.address;
+            let address = addresses[n % addresses.len()];
             bench.host.app.tasks.spawn(async move {
                 let mut stream = TcpStream::connect(address).await.expect("the host listens");
                 stream.set_nodelay(true).expect("a socket");
@@ -150,28 +159,14 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 
 /// Resident bytes of a run that waits for a model's first byte.
 async fn parked() {
-    let bench = Bench::start(|config| config.runs.concurrent_per_org = 4_000).await;
+    let bench = Bench::start(|config| {
+        config.runs.concurrent_per_org = 4_000;
+        config.runs.suspend_after_ms = 24 * 3_600_000 + 1;
+    })
+    .await;
     let client = bench.client("acme").await;
-    let mut provider = tokio::process::Command::new(std::env::current_exe().expect("a path"))
-        .arg("--provider")
-        .stdout(std::process::Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("the provider starts");
-    let mut line = [0; 64];
-    let mut stdout = provider.stdout.take().expect("it has one");
-    let read = stdout
-        .read(&mut line)
-        .await
-        .expect("it says where it listens");
-    let base_url = format!(
-        "http://{}/v1",
-        String::from_utf8_lossy(&line[..read]).trim()
-    );
-    let connection =
-        json!({ "kind": "openai", "base_url": base_url, "default_model": "m", "api_key": "k" });
-    let put = client.put("/model-connections/default", &connection).await;
-    assert!(put.status.is_success(), "{}", put.text);
+    let provider = Silent::start().await;
+    provider.connect(&client).await;
     client
         .deploy("generate", &Guest::new("generate").bytes())
         .await;
@@ -220,20 +215,91 @@ async fn cancel(client: &Client, agent: &str, runs: &[String]) {
     }
 }
 
-/// Accepts, reads, never answers.
-#[expect(clippy::print_stdout, reason = "the address is for the parent")]
-fn provider() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    runtime.block_on(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        println!("{}", listener.local_addr().expect("it is bound"));
-        let mut kept = Vec::new();
-        loop {
-            let (stream, _) = listener.accept().await.expect("a connection");
-            kept.push(stream);
+/// What ten thousand suspended runs cost the host: they are rows.
+async fn suspended() {
+    let bench = Bench::start(|_| {}).await;
+    let client = bench.client("acme").await;
+    client.deploy("sleep", &Guest::new("sleep").bytes()).await;
+    let all = async |count: usize| {
+        start(&client, "sleep", "3600000", count).await;
+        while !bench.host.app.runs.registry().is_empty() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
-    });
+    };
+    all(500).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let before = resident(std::process::id());
+    all(SUSPENDED).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let grown = resident(std::process::id()).saturating_sub(before);
+    let count = client
+        .get("/agents/sleep/runs?state=suspended&limit=1")
+        .await;
+    assert_eq!(count.json()["data"][0]["state"], "suspended");
+    bench.stop().await;
+    table(
+        "Resident bytes of suspended runs",
+        "VmRSS of the host's process with 10,000 runs suspended in `clock.sleep` less before, after 500 to warm up.",
+        &["suspended runs", "all of them", "each"],
+        &[vec![
+            SUSPENDED.to_string(),
+            format!("{:.1} MiB", grown as f64 / f64::from(1 << 20)),
+            format!("{:.2} KiB", grown as f64 / 1024.0 / SUSPENDED as f64),
+        ]],
+    );
+}
+
+/// What a stream costs that has nothing to say, the client's end of the socket included.
+async fn streams() {
+    let bench = Bench::start(|config| config.runs.suspend_after_ms = 24 * 3_600_000 + 1).await;
+    let client = bench.client("acme").await;
+    client.deploy("sleep", &Guest::new("sleep").bytes()).await;
+    let run = client.start("sleep", &json!({ "input": "600000" })).await;
+    let request = format!(
+        "GET /v1/orgs/acme/agents/sleep/runs/{run}/events HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {}\r\n\
+         accept: text/event-stream\r\n\r\n",
+        client.key
+    );
+    let second = bench.join().await;
+    let mut rows = Vec::new();
+    for (address, place) in [
+        (bench.host.address, "the run's host"),
+        (second.address, "another host"),
+    ] {
+        let mut kept = open(address, &request, 50).await;
+        let before = resident(std::process::id());
+        kept.extend(open(address, &request, STREAMS).await);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let grown = resident(std::process::id()).saturating_sub(before);
+        rows.push(vec![
+            place.to_owned(),
+            STREAMS.to_string(),
+            format!("{:.1} KiB", grown as f64 / 1024.0 / STREAMS as f64),
+        ]);
+    }
+    client.cancel("sleep", &run).await;
+    Box::pin(second.stop()).await.expect("it stops");
+    bench.stop().await;
+    table(
+        "Resident bytes of an idle stream",
+        "VmRSS of the process that holds the host and the clients, with 2,000 streams of one sleeping run less before.",
+        &["read on", "streams", "each"],
+        &rows,
+    );
+}
+
+async fn open(address: SocketAddr, request: &str, count: usize) -> Vec<TcpStream> {
+    let mut streams = Vec::with_capacity(count);
+    for _ in 0..count {
+        let mut stream = TcpStream::connect(address).await.expect("the host listens");
+        stream
+            .write_all(request.as_bytes())
+            .await
+            .expect("the host reads");
+        let mut first = [0; 512];
+        let read = stream.read(&mut first).await.expect("the host answers");
+        assert!(first[..read].starts_with(b"HTTP/1.1 200"), "no stream");
+        streams.push(stream);
+    }
+    streams
 }

@@ -10,6 +10,8 @@ use bulkhead::kit::{Clock, Random, db};
 use bulkhead::postgres::{Options, Postgres};
 use bulkhead_tests::Client;
 use bulkhead_tests::folder::Folder;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
 /// The value below which `share` of the samples lie.
 pub fn percentile(samples: &mut [Duration], share: f64) -> Duration {
@@ -51,8 +53,9 @@ pub fn resident(pid: u32) -> u64 {
 /// A host as `dev` makes it: durable PostgreSQL of its own, jobs on their periods, the default limits.
 pub struct Bench {
     pub host: Host,
+    config: Config,
     postgres: Postgres,
-    _folder: Folder,
+    folder: Folder,
 }
 
 impl Bench {
@@ -69,7 +72,6 @@ impl Bench {
         let mut config = Config {
             listen: ([127, 0, 0, 1], 0).into(),
             metrics_listen: ([127, 0, 0, 1], 0).into(),
-            data: folder.to_path_buf(),
             ..Config::default()
         };
         config.models.allow_http_models = true;
@@ -79,21 +81,20 @@ impl Bench {
         db::migrate(&pool)
             .await
             .unwrap_or_else(|error| panic!("{error}"));
-        let parts = Parts {
-            db: pool,
-            clock: Clock::system(),
-            random: Random::system(),
-            master_key: [7; 32],
-            program: program(),
-        };
-        let host = Host::start(config, parts, Pace::Time)
-            .await
-            .unwrap_or_else(|error| panic!("{error}"));
+        pool.close().await;
+        let host = Box::pin(host(&config, postgres.url(), folder.to_path_buf())).await;
         Self {
             host,
+            config,
             postgres,
-            _folder: folder,
+            folder,
         }
+    }
+
+    /// Another host on the same database, in this process, with a data folder of its own.
+    pub async fn join(&self) -> Host {
+        let data = self.folder.join("second");
+        Box::pin(host(&self.config, self.postgres.url(), data)).await
     }
 
     pub async fn client(&self, org: &str) -> Client {
@@ -107,14 +108,115 @@ impl Bench {
     }
 
     pub async fn stop(self) {
-        self.host
-            .stop()
+        Box::pin(self.host.stop())
             .await
             .unwrap_or_else(|error| panic!("{error}"));
         self.postgres
             .stop()
             .await
             .unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+async fn host(config: &Config, url: &str, data: PathBuf) -> Host {
+    let config = Config {
+        data,
+        ..config.clone()
+    };
+    let pool = db::connect(url, config.database_connections).await;
+    let parts = Parts {
+        db: pool.unwrap_or_else(|error| panic!("{error}")),
+        clock: Clock::system(),
+        random: Random::system(),
+        master_key: [7; 32],
+        program: program(),
+    };
+    Host::start(config, parts, Pace::Time)
+        .await
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The provider of a bench: a process of its own, so that its memory is not the host's. It never answers, or says one
+/// word and no more where it is asked for `half`.
+pub struct Silent {
+    _process: tokio::process::Child,
+    pub base_url: String,
+}
+
+/// What the silent provider is asked for by name.
+const ROLE: &str = "--provider";
+
+impl Silent {
+    /// Becomes the provider where this process was started as one.
+    pub fn play() {
+        if std::env::args().any(|argument| argument == ROLE) {
+            silent();
+            std::process::exit(0);
+        }
+    }
+
+    pub async fn start() -> Self {
+        let program = std::env::current_exe().unwrap_or_else(|error| panic!("{error}"));
+        let mut process = tokio::process::Command::new(program)
+            .arg(ROLE)
+            .stdout(std::process::Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{error}"));
+        let mut line = [0; 64];
+        let mut stdout = process.stdout.take().expect("it has one");
+        let read = stdout.read(&mut line).await;
+        let read = read.unwrap_or_else(|error| panic!("{error}"));
+        let address = String::from_utf8_lossy(&line[..read]);
+        Self {
+            _process: process,
+            base_url: format!("http://{}/v1", address.trim()),
+        }
+    }
+
+    /// Makes it an organization's model.
+    pub async fn connect(&self, client: &Client) {
+        let connection = serde_json::json!({
+            "kind": "openai", "base_url": self.base_url, "default_model": "m", "api_key": "k"
+        });
+        let put = client.put("/model-connections/default", &connection).await;
+        assert!(put.status.is_success(), "{}", put.text);
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the address is for the parent")]
+fn silent() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap_or_else(|error| panic!("{error}"));
+    runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await;
+        let listener = listener.unwrap_or_else(|error| panic!("{error}"));
+        let address = listener.local_addr();
+        println!("{}", address.unwrap_or_else(|error| panic!("{error}")));
+        while let Ok((stream, _)) = listener.accept().await {
+            // It is the bench's own process: nobody waits for its tasks.
+            #[expect(clippy::disallowed_methods, reason = "no host runs here")]
+            tokio::spawn(hold(stream));
+        }
+    });
+}
+
+/// Reads, says half of an answer where it is asked to, and keeps the connection until the other side closes it.
+async fn hold(mut stream: TcpStream) {
+    const HALF: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n\
+         data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"half\"}}]}\n\n";
+    let mut buffer = vec![0; 16 << 10];
+    while let Ok(read) = stream.read(&mut buffer).await {
+        if read == 0 {
+            return;
+        }
+        if buffer[..read].windows(4).any(|word| word == b"half")
+            && stream.write_all(HALF.as_bytes()).await.is_err()
+        {
+            return;
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod billing;
 mod cancel;
 mod chaos;
 mod cli;
+mod commit;
 mod compiling;
 mod database;
 mod docs;

@@ -1,6 +1,6 @@
 //! Intents for tests that ask a capability without a run. Only an acknowledged commit gives one, so this commits.
 
-use bulkhead::kit::commit::{Apply, Writer};
+use bulkhead::kit::commit::{Apply, Shape, Weigh, Writer};
 use bulkhead::kit::{Result, Tasks};
 use bulkhead::sandbox::{Intent, Ticket};
 use serde_json::Value;
@@ -10,18 +10,27 @@ use time::OffsetDateTime;
 /// A change that writes nothing.
 struct Nothing;
 
+/// One of its changes.
+struct One;
+
+impl Weigh for One {
+    fn bytes(&self) -> usize {
+        0
+    }
+}
+
 impl Apply for Nothing {
-    type Change = ();
+    type Change = One;
 
     async fn apply<'a>(
         &'a self,
         _tx: &'a mut PgConnection,
-        batch: &'a [()],
+        batch: &'a [One],
     ) -> Result<Vec<Result<()>>> {
-        Ok(batch.iter().map(|()| Ok(())).collect())
+        Ok(batch.iter().map(|_| Ok(())).collect())
     }
 
-    fn settled(&self, _change: &(), _outcome: &Result<()>) {}
+    fn settled(&self, _change: &One, _outcome: &Result<()>) {}
 }
 
 /// The first ticket of a run.
@@ -38,8 +47,14 @@ pub fn ticket(kind: &'static str, request: Value, started_at: OffsetDateTime) ->
 
 /// Permission to do what `ticket` asks.
 pub async fn granted(db: &PgPool, ticket: Ticket) -> Intent {
-    let writer = Writer::start(Nothing, db, &Tasks::current(), (1, 1, 1));
-    let durable = writer.push(0, ()).await.expect("the writer lives");
+    let shape = Shape {
+        lanes: 1,
+        batch: 1,
+        queue: 1,
+        bytes: 1,
+    };
+    let writer = Writer::start(Nothing, db, &Tasks::current(), shape);
+    let durable = writer.push(0, One).await.expect("the writer lives");
     let proof = durable.wait().await.expect("nothing can be committed");
     Intent::new(ticket, "test-1".to_owned(), proof)
 }

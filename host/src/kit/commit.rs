@@ -1,6 +1,6 @@
 //! Group commit: changes of many runs become one transaction, each is acknowledged after the commit. Changes under
 //! one key keep their order, and keys take turns, so that one who writes much delays nobody else by more than a turn;
-//! the queue is bounded, so a slow database slows its callers instead of filling memory.
+//! the queue is bounded in changes and in bytes, so a slow database slows its callers instead of filling memory.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
@@ -8,14 +8,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::PgPool;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::error::UNAVAILABLE;
 use super::{Error, Result, Tasks};
 
+/// What a change holds in memory while it waits.
+pub trait Weigh {
+    fn bytes(&self) -> usize;
+}
+
 /// How changes are written: all of a batch in the caller's transaction, one answer for each, in order.
 pub trait Apply: Send + Sync + 'static {
-    type Change: Send + Sync + 'static;
+    type Change: Weigh + Send + Sync + 'static;
 
     /// An `Err` rolls the batch back; then each change is tried alone, so that one bad change harms no other.
     fn apply<'a>(
@@ -37,6 +42,23 @@ struct Queued<C> {
     key: u128,
     change: C,
     done: oneshot::Sender<Result<()>>,
+    /// Its part of the bytes, given back when it is settled.
+    room: Option<OwnedSemaphorePermit>,
+}
+
+/// Bytes are counted in these.
+const GRAIN: usize = 1 << 10;
+
+/// How much a writer takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    pub lanes: usize,
+    /// Changes in a transaction.
+    pub batch: usize,
+    /// Changes that wait in a lane.
+    pub queue: usize,
+    /// Bytes of all changes that wait or are being written. One that is larger alone takes them all.
+    pub bytes: usize,
 }
 
 /// Rows of one batch: what is behind it waits for no more than these.
@@ -62,49 +84,56 @@ impl Durable {
 /// Hands changes to the writers. Cheap to clone.
 pub struct Writer<C> {
     lanes: Arc<[mpsc::Sender<Queued<C>>]>,
+    room: Arc<Semaphore>,
+    grains: usize,
 }
 
 impl<C> Clone for Writer<C> {
     fn clone(&self) -> Self {
         Self {
             lanes: Arc::clone(&self.lanes),
+            room: Arc::clone(&self.room),
+            grains: self.grains,
         }
     }
 }
 
-impl<C: Send + Sync + 'static> Writer<C> {
-    /// Starts `lanes` writers. Each takes up to `batch` changes at a time and queues at most `queue`.
-    pub fn start<A: Apply<Change = C>>(
-        apply: A,
-        db: &PgPool,
-        tasks: &Tasks,
-        (lanes, batch, queue): (usize, usize, usize),
-    ) -> Self {
+impl<C: Weigh + Send + Sync + 'static> Writer<C> {
+    pub fn start<A: Apply<Change = C>>(apply: A, db: &PgPool, tasks: &Tasks, shape: Shape) -> Self {
         let apply = Arc::new(apply);
-        let lanes = (0..lanes.max(1))
+        let lanes = (0..shape.lanes.max(1))
             .map(|_| {
                 // The other half waits in the backlog, where keys take turns.
-                let (send, receive) = mpsc::channel((queue / 2).max(1));
-                tasks.spawn(write(Arc::clone(&apply), db.clone(), receive, batch));
+                let (send, receive) = mpsc::channel((shape.queue / 2).max(1));
+                let written = write(Arc::clone(&apply), db.clone(), receive, shape.batch);
+                tasks.spawn(written);
                 send
             })
             .collect();
-        Self { lanes }
+        let grains = shape.bytes.div_ceil(GRAIN).clamp(1, Semaphore::MAX_PERMITS);
+        Self {
+            lanes,
+            room: Arc::new(Semaphore::new(grains)),
+            grains,
+        }
     }
 
-    /// Waits for room. Changes with the same `key` become durable in the order their slots were sent.
-    pub async fn reserve(&self, key: u128) -> Result<Slot<'_, C>> {
-        let lane = &self.lanes[(key % self.lanes.len() as u128) as usize];
-        let permit = lane
-            .reserve()
+    /// Waits for room for so many bytes. Changes with the same `key` become durable in the order their slots were sent.
+    pub async fn reserve(&self, key: u128, bytes: usize) -> Result<Slot<'_, C>> {
+        let stopping = || Error::unavailable("The host is stopping.");
+        let grains = bytes.div_ceil(GRAIN).clamp(1, self.grains);
+        let room = Arc::clone(&self.room)
+            .acquire_many_owned(u32::try_from(grains).unwrap_or(u32::MAX))
             .await
-            .map_err(|_| Error::unavailable("The host is stopping."))?;
-        Ok(Slot { key, permit })
+            .map_err(|_| stopping())?;
+        let lane = &self.lanes[(key % self.lanes.len() as u128) as usize];
+        let place = lane.reserve().await.map_err(|_| stopping())?;
+        Ok(Slot { key, place, room })
     }
 
     /// Queues a change.
     pub async fn push(&self, key: u128, change: C) -> Result<Durable> {
-        Ok(self.reserve(key).await?.send(change))
+        Ok(self.reserve(key, change.bytes()).await?.send(change))
     }
 }
 
@@ -112,14 +141,19 @@ impl<C: Send + Sync + 'static> Writer<C> {
 /// dropped while it waits.
 pub struct Slot<'a, C> {
     key: u128,
-    permit: mpsc::Permit<'a, Queued<C>>,
+    place: mpsc::Permit<'a, Queued<C>>,
+    room: OwnedSemaphorePermit,
 }
 
 impl<C> Slot<'_, C> {
     pub fn send(self, change: C) -> Durable {
         let (done, durable) = oneshot::channel();
-        let key = self.key;
-        self.permit.send(Queued { key, change, done });
+        self.place.send(Queued {
+            key: self.key,
+            change,
+            done,
+            room: Some(self.room),
+        });
         Durable(durable)
     }
 }
@@ -199,7 +233,7 @@ async fn write<A: Apply>(
         {
             weight += apply.weight(&queued.change);
             changes.push(queued.change);
-            done.push(queued.done);
+            done.push((queued.done, queued.room));
         }
         metrics::histogram!("bulkhead_commit_batch_changes").record(changes.len() as f64);
         let answers = match patiently(&*apply, &db, &changes).await {
@@ -207,8 +241,9 @@ async fn write<A: Apply>(
             Err(_) if changes.len() > 1 => one_by_one(&*apply, &db, &changes).await,
             Err(error) => vec![Err(error)],
         };
-        for ((change, done), answer) in changes.iter().zip(done).zip(answers) {
+        for ((change, (done, room)), answer) in changes.iter().zip(done).zip(answers) {
             apply.settled(change, &answer);
+            drop(room);
             // Nobody waits for an acknowledgement whose run was dropped; the row stands all the same.
             let _ = done.send(answer);
         }
@@ -274,7 +309,13 @@ mod tests {
         let written = [(1, 'a'), (1, 'b'), (1, 'c'), (2, 'd'), (1, 'e'), (3, 'f')];
         for (key, change) in written {
             let (done, _) = oneshot::channel();
-            backlog.add(Queued { key, change, done });
+            let room = None;
+            backlog.add(Queued {
+                key,
+                change,
+                done,
+                room,
+            });
         }
         assert_eq!(backlog.len, written.len());
         let order: String = std::iter::from_fn(|| backlog.next())

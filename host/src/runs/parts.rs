@@ -11,7 +11,7 @@ use super::nodes::presence::Presence;
 use super::{Inner, NodeId, Runs, imports, log, start};
 use crate::agents::Agents;
 use crate::kit::Base;
-use crate::kit::commit::Writer;
+use crate::kit::commit::{Shape, Writer};
 use crate::knowledge::Knowledge;
 use crate::limits::Limits;
 use crate::models::Models;
@@ -47,10 +47,11 @@ pub struct Config {
     pub replay_wall_ms: u64,
     /// Whether nodes tell each other at once what the polls find within half a second.
     pub notifications: bool,
-    /// Writers of the group commit, changes in a batch, changes that may queue for each.
+    /// Writers of the group commit, changes in a batch, changes that may queue for each, and bytes for all.
     pub commit_lanes: usize,
     pub commit_batch: usize,
     pub commit_queue: usize,
+    pub commit_bytes: usize,
 }
 
 impl Default for Config {
@@ -72,6 +73,7 @@ impl Default for Config {
             commit_lanes: 2,
             commit_batch: 512,
             commit_queue: 4_096,
+            commit_bytes: 64 << 20,
         }
     }
 }
@@ -99,11 +101,12 @@ impl Runs {
             cursors,
             tasks,
         } = parts.base;
-        let shape = (
-            config.commit_lanes,
-            config.commit_batch,
-            config.commit_queue,
-        );
+        let shape = Shape {
+            lanes: config.commit_lanes,
+            batch: config.commit_batch,
+            queue: config.commit_queue,
+            bytes: config.commit_bytes,
+        };
         let writer = Writer::start(log::Writes, &db, &tasks, shape);
         let (node, live): (NodeId, _) = (ids.next(), log::Registry::default());
         let ways = (db.clone(), tasks.clone());

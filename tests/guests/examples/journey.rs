@@ -37,6 +37,18 @@ fn journey(turn: Turn) -> Result<Outcome> {
                 let call = tools::started(rest, "{}");
                 tools::finished(call, Ok("done"));
             }
+            "hoard" => {
+                let mut kept = Vec::new();
+                loop {
+                    kept.push(vec![1_u8; 1 << 20]);
+                }
+            }
+            "flood" => {
+                let line = "x".repeat(1 << 10);
+                for _ in 0..rest.parse().unwrap_or(0_u64) >> 10 {
+                    output::text(&line);
+                }
+            }
             "fail" => panic!("{rest}"),
             _ => output::text(&format!("? {line}")),
         }

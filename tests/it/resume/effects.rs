@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bulkhead::billing;
-use bulkhead::kit::commit::Writer;
+use bulkhead::kit::commit::{Shape, Writer};
 use bulkhead::kit::{OrgId, Tasks};
 use bulkhead::runs::journal::RunJournal;
 use bulkhead::runs::log::record::Key;
@@ -16,6 +16,13 @@ use bulkhead_tests::TestHost;
 use serde_json::{Value, json};
 
 use super::{guests, input};
+
+const SHAPE: Shape = Shape {
+    lanes: 1,
+    batch: 8,
+    queue: 8,
+    bytes: 1 << 20,
+};
 
 /// A run of a host, with lives that the test makes: each under a term of its own.
 struct Lives {
@@ -53,7 +60,7 @@ impl Lives {
             .await
             .unwrap();
         let app = &self.host.host().app;
-        let writer = Writer::start(Writes, &app.db, &Tasks::current(), (1, 8, 8));
+        let writer = Writer::start(Writes, &app.db, &Tasks::current(), SHAPE);
         let with = (writer, app.clock.clone(), app.tasks.clone());
         let started = Event::Status {
             text: String::new(),

@@ -12,11 +12,13 @@ use super::step::{Intention, Step};
 use super::store;
 use super::{Live, Stored};
 use crate::billing::{self, UsageRecord};
-use crate::kit::commit::Apply;
+use crate::kit::commit::{Apply, Weigh};
 use crate::kit::{Code, Result};
 use crate::runs::store::NewRow;
 
 pub const FENCED: Code = Code::new("fenced", 409, "The run belongs to another node by now");
+
+pub const INCOMPLETE: Code = Code::new("log_incomplete", 500, "A write of the run was lost");
 
 /// One write of one run.
 #[derive(Debug)]
@@ -111,6 +113,25 @@ impl Change {
         }
     }
 
+    fn is_end(&self) -> bool {
+        matches!(self, Self::End { .. })
+    }
+
+    /// Whether everything before it was written. What follows a lost write would leave a gap; only the end may close
+    /// the log, and it numbers itself anew.
+    fn is_whole(&self) -> bool {
+        let closes = matches!(self, Self::End { end, .. } if end.closing);
+        closes || !self.live().is_broken()
+    }
+
+    fn steps(&self) -> &[Step] {
+        match self {
+            Self::Step { step, .. } => std::slice::from_ref(step),
+            Self::End { end, .. } => &end.steps,
+            _ => &[],
+        }
+    }
+
     fn events(&self) -> &[Stored] {
         match self {
             Self::Begin { started, .. } => std::slice::from_ref(started),
@@ -119,6 +140,25 @@ impl Change {
             Self::End { end, .. } => &end.events,
             Self::Running { .. } | Self::Step { .. } | Self::Intend { .. } => &[],
         }
+    }
+}
+
+impl Weigh for Change {
+    fn bytes(&self) -> usize {
+        let events = self.events().iter().map(|event| event.data.len());
+        let steps = self.steps().iter();
+        let steps = steps.map(|step| step.request.len() + step.response.len());
+        let own = match self {
+            Self::Begin { row, .. } => {
+                row.input.len() + row.metadata.as_ref().map_or(0, String::len)
+            }
+            Self::Intend { intention, .. } => intention.request.len(),
+            Self::End { end, .. } => {
+                end.output.len() + end.guest_log.as_ref().map_or(0, String::len)
+            }
+            _ => 0,
+        };
+        events.chain(steps).sum::<usize>() + own
     }
 }
 
@@ -145,21 +185,15 @@ impl Apply for Writes {
             store::insert_runs(tx, &begins).await?;
         }
         let held = hold(tx, batch).await?;
-        let answers: Vec<Result<()>> = batch
-            .iter()
-            .map(|change| may_write(change, &held))
-            .collect();
-        let allowed = || {
-            batch
-                .iter()
-                .zip(&answers)
-                .filter(|(_, answer)| answer.is_ok())
-                .map(|(change, _)| change)
-        };
-
+        let ended = end(tx, batch).await?;
         let mut rows = Rows::default();
-        for change in allowed() {
-            rows.add(change, &held);
+        let mut answers = Vec::with_capacity(batch.len());
+        for change in batch {
+            let answer = may_write(change, &held, &ended);
+            if let Ok(Write::Now) = answer {
+                rows.add(change);
+            }
+            answers.push(answer.map(drop));
         }
         rows.write(tx).await?;
         Ok(answers)
@@ -198,7 +232,7 @@ struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    fn add(&mut self, change: &'a Change, held: &HashMap<Key, bool>) {
+    fn add(&mut self, change: &'a Change) {
         match change {
             Change::Begin { row, started, .. } => self.events.push((row.key(), started)),
             Change::Running { key, .. } => self.running.push(*key),
@@ -212,8 +246,6 @@ impl<'a> Rows<'a> {
                 self.events.extend(events.map(|event| (*key, event)));
                 self.leaves.push((*key, &**leave));
             }
-            // A commit whose answer was lost is made again and must change nothing.
-            Change::End { key, .. } if held.get(key) == Some(&true) => {}
             Change::End { key, end, .. } => {
                 self.events
                     .extend(end.events.iter().map(|event| (*key, event)));
@@ -231,7 +263,6 @@ impl<'a> Rows<'a> {
         store::insert_events(tx, &self.events).await?;
         store::leave_runs(tx, &self.leaves).await?;
         if !self.ends.is_empty() {
-            store::end_runs(tx, &self.ends).await?;
             let usage: Vec<UsageRecord> =
                 self.ends.iter().map(|(_, end)| end.usage.clone()).collect();
             billing::insert_usage(tx, &usage).await?;
@@ -240,9 +271,11 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Locks the rows of every run in the batch that this term still owns; the value tells whether the run has ended.
+/// Locks the rows of the runs in the batch that this term still owns; the value tells whether the run has ended. An
+/// end locks its row by writing it.
 async fn hold(tx: &mut PgConnection, batch: &[Change]) -> Result<HashMap<Key, bool>> {
-    let mut keys: Vec<Key> = batch.iter().filter_map(Change::key).collect();
+    let goes_on = batch.iter().filter(|change| !change.is_end());
+    let mut keys: Vec<Key> = goes_on.filter_map(Change::key).collect();
     if keys.is_empty() {
         return Ok(HashMap::new());
     }
@@ -251,18 +284,58 @@ async fn hold(tx: &mut PgConnection, batch: &[Change]) -> Result<HashMap<Key, bo
     store::hold(tx, &keys).await
 }
 
-fn may_write(change: &Change, held: &HashMap<Key, bool>) -> Result<()> {
-    let Some(key) = change.key() else {
-        return Ok(());
-    };
-    // What follows a lost write would leave a gap; only the end may close the log, and it numbers itself anew.
-    let closes = matches!(change, Change::End { end, .. } if end.closing);
-    if change.live().is_broken() && !closes {
-        return Err(FENCED.because("An earlier write of this run failed."));
+/// Writes the ends of the batch. The value tells whether the run had ended before: a commit whose answer was lost is
+/// made again, and must change nothing.
+async fn end(tx: &mut PgConnection, batch: &[Change]) -> Result<HashMap<Key, bool>> {
+    let mut ends: Vec<(Key, &End)> = Vec::new();
+    for change in batch.iter().filter(|change| change.is_whole()) {
+        if let Change::End { key, end, .. } = change {
+            ends.push((*key, &**end));
+        }
     }
-    match held.get(&key) {
-        Some(false) => Ok(()),
-        Some(true) if matches!(change, Change::End { .. }) => Ok(()),
+    if ends.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let mut ended: HashMap<Key, bool> = store::end_runs(tx, &ends)
+        .await?
+        .into_iter()
+        .map(|key| (key, false))
+        .collect();
+    let others = ends.iter().map(|(key, _)| *key);
+    let mut others: Vec<Key> = others.filter(|key| !ended.contains_key(key)).collect();
+    if !others.is_empty() {
+        others.sort_unstable_by_key(|key| key.run);
+        let known = store::hold(tx, &others).await?;
+        ended.extend(known.into_iter().filter(|(_, has_ended)| *has_ended));
+    }
+    Ok(ended)
+}
+
+/// What an allowed change does.
+enum Write {
+    Now,
+    /// It was written before.
+    Before,
+}
+
+fn may_write(
+    change: &Change,
+    held: &HashMap<Key, bool>,
+    ended: &HashMap<Key, bool>,
+) -> Result<Write> {
+    let Some(key) = change.key() else {
+        return Ok(Write::Now);
+    };
+    if change.live().is_lost() {
+        return Err(FENCED.because("The run was taken over."));
+    }
+    if !change.is_whole() {
+        return Err(INCOMPLETE.because("An earlier write of this run failed."));
+    }
+    let known = if change.is_end() { ended } else { held };
+    match known.get(&key) {
+        Some(false) => Ok(Write::Now),
+        Some(true) if change.is_end() => Ok(Write::Before),
         _ => Err(FENCED.because("The run was taken over or has ended.")),
     }
 }

@@ -45,6 +45,8 @@ pub struct Live {
     readers: Mutex<Readers>,
     /// A write of this run failed for good: nothing may be written after the gap.
     broken: AtomicBool,
+    /// Another node has it.
+    lost: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -62,6 +64,7 @@ impl Live {
             ended: watch::Sender::new(false),
             readers: Mutex::default(),
             broken: AtomicBool::new(false),
+            lost: AtomicBool::new(false),
         })
     }
 
@@ -146,7 +149,12 @@ impl Live {
 
     /// Another node has the run: what is left of it here stops.
     pub(super) fn lose(&self) {
+        self.lost.store(true, Ordering::Relaxed);
         self.stop(StopCause::Lost, OffsetDateTime::UNIX_EPOCH);
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Relaxed)
     }
 
     pub(super) fn mark_broken(&self) {

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 
 use super::step::{DIVERGED, Intention};
 use super::{Change, Event, Live, Step, Stored};
-use crate::kit::commit::{Committed, Durable, Writer};
+use crate::kit::commit::{Committed, Durable, Weigh as _, Writer};
 use crate::kit::{Clock, Error, OrgId, Result, Tasks};
 use crate::runs::RunId;
 use crate::sandbox::{Left, Meter, Ticket};
@@ -22,6 +22,7 @@ const UNSETTLED_MAX: usize = 64;
 /// Events that may wait for company before they are written, and for how long: what a guest says in one breath is
 /// one write, and what it says last goes with its end.
 const HELD_MAX: usize = 32;
+const HELD_BYTES_MAX: usize = 64 << 10;
 const HELD_FOR: Duration = Duration::from_millis(2);
 
 /// Whose log it is.
@@ -60,6 +61,7 @@ struct State {
     left: Vec<Step>,
     /// Numbered, and not yet handed to the writer.
     held: Vec<Stored>,
+    held_bytes: usize,
     unsettled: VecDeque<Durable>,
 }
 
@@ -72,6 +74,7 @@ impl State {
             said,
             left: Vec::new(),
             held: Vec::new(),
+            held_bytes: 0,
             unsettled: VecDeque::new(),
         }
     }
@@ -167,11 +170,14 @@ impl Record {
         if self.lock().held.is_empty() {
             return Ok(());
         }
-        let slot = self.writer()?.reserve(self.key.run.0.as_u128()).await?;
+        let bytes = self.lock().held_bytes;
+        let key = self.key.run.0.as_u128();
+        let slot = self.writer()?.reserve(key, bytes).await?;
         let mut state = self.lock();
         if state.held.is_empty() {
             return Ok(());
         }
+        state.held_bytes = 0;
         let (key, live) = (self.key, Arc::clone(&self.live));
         let events = std::mem::take(&mut state.held);
         let durable = slot.send(Change::Events { key, live, events });
@@ -182,13 +188,14 @@ impl Record {
     /// Adds a step; returns once it is queued.
     pub async fn step(&self, step: Step) -> Result<()> {
         self.make_room().await?;
-        let slot = self.writer()?.reserve(self.key.run.0.as_u128()).await?;
-        let live = Arc::clone(&self.live);
-        let durable = slot.send(Change::Step {
+        let change = Change::Step {
             key: self.key,
-            live,
+            live: Arc::clone(&self.live),
             step: Box::new(step),
-        });
+        };
+        let key = self.key.run.0.as_u128();
+        let slot = self.writer()?.reserve(key, change.bytes()).await?;
+        let durable = slot.send(change);
         self.lock().unsettled.push_back(durable);
         Ok(())
     }
@@ -255,7 +262,7 @@ impl Record {
         Ok(true)
     }
 
-    /// Numbers an event; how many are held with it.
+    /// Numbers an event; how many are held with it, `HELD_MAX` where they are as many bytes as may be.
     fn hold(&self, event: &Event) -> Result<usize> {
         let mut state = self.lock();
         let stored = event.store(state.next_event, self.clock.now())?;
@@ -263,11 +270,13 @@ impl Record {
         if let Event::Text { text } = event {
             state.text.push_str(text);
         }
+        state.held_bytes += stored.data.len();
         if let Sink::Held(meter) = &self.sink {
             state.last_said_in = meter.host_calls();
         }
         state.held.push(stored);
-        Ok(state.held.len())
+        let full = state.held_bytes >= HELD_BYTES_MAX;
+        Ok(if full { HELD_MAX } else { state.held.len() })
     }
 
     fn writer(&self) -> Result<&Writer<Change>> {

@@ -221,14 +221,19 @@ pub(super) async fn leave_runs(tx: &mut PgConnection, leaves: &[(Key, &Leave)]) 
     Ok(())
 }
 
-pub(super) async fn end_runs(tx: &mut PgConnection, ends: &[(Key, &End)]) -> Result<()> {
-    sqlx::query!(
-        "update runs set state = t.state, stop_reason = t.stop_reason, output = t.output, fault = t.fault::json,
+/// Ends runs that are open and still at their term; tells which.
+pub(super) async fn end_runs(tx: &mut PgConnection, ends: &[(Key, &End)]) -> Result<Vec<Key>> {
+    // In order, so that batches do not deadlock.
+    let mut ends = ends.to_vec();
+    ends.sort_unstable_by_key(|(key, _)| key.run);
+    let rows = sqlx::query!(
+        r#"update runs set state = t.state, stop_reason = t.stop_reason, output = t.output, fault = t.fault::json,
            receipt = t.receipt::json, guest_log = t.guest_log::json, ended_at = t.ended_at
          from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-           $9::timestamptz[])
-           as t (org, run, state, stop_reason, output, fault, receipt, guest_log, ended_at)
-         where org_id = t.org and id = t.run",
+           $9::timestamptz[], $10::integer[])
+           as t (org, run, state, stop_reason, output, fault, receipt, guest_log, ended_at, held)
+         where org_id = t.org and id = t.run and term = t.held and runs.ended_at is null
+         returning org_id as "org: OrgId", id as "run: RunId", term"#,
         &column!(ends, (key, _) => key.org.0),
         &column!(ends, (key, _) => key.run.0),
         &column!(ends, (_, end) => end.state.to_owned()),
@@ -238,10 +243,16 @@ pub(super) async fn end_runs(tx: &mut PgConnection, ends: &[(Key, &End)]) -> Res
         &column!(ends, (_, end) => end.receipt.clone()),
         &column!(ends, (_, end) => end.guest_log.clone()) as &[Option<String>],
         &column!(ends, (_, end) => end.at),
+        &column!(ends, (key, _) => key.term),
     )
-    .execute(tx)
+    .fetch_all(tx)
     .await?;
-    Ok(())
+    let keys = rows.into_iter().map(|row| Key {
+        org: row.org,
+        run: row.run,
+        term: row.term,
+    });
+    Ok(keys.collect())
 }
 
 struct EventRow {

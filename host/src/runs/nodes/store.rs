@@ -153,7 +153,7 @@ pub(super) async fn claim(
              where r.ended_at is null
              order by o.turn, r.id limit $3 for no key update of r skip locked)
            update runs r set node_id = $1, term = r.term + 1,
-             deaths = r.deaths + case when c.died and r.node_id <> $1 then 1 else 0 end
+             deaths = r.deaths + case when c.died then 1 else 0 end
            from chosen c, agent_versions v
            where r.org_id = c.org_id and r.id = c.id
              and v.org_id = r.org_id and v.agent_id = r.agent_id and v.number = r.version
