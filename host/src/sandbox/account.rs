@@ -57,7 +57,8 @@ impl Account {
     fn charge<T: AsMut<Host>>(&mut self, mut ctx: StoreContextMut<'_, T>) -> wasmtime::Result<()> {
         let charge = ctx.data_mut().as_mut().settle()?;
         let left = ctx.get_fuel()?;
-        if left < charge {
+        let ends = ctx.data_mut().as_mut().ends_with_fuel;
+        if left < charge || (ends && left == charge) {
             ctx.set_fuel(0)?;
             return Err(Limit::Fuel.into());
         }

@@ -122,6 +122,8 @@ pub struct Host {
     pub(super) refused: Option<Limit>,
     /// Whether waiting takes time. A replay's clock moves all the same.
     pub(super) waits: bool,
+    /// Whether it ends with the call that leaves it no fuel, rather than with what it would do next.
+    pub(super) ends_with_fuel: bool,
     meter: Arc<Meter>,
     log: Log,
     crossed: u64,
@@ -142,6 +144,7 @@ impl Host {
             limiter: Limiter::new(limits, Arc::clone(&meter)),
             refused: None,
             waits: true,
+            ends_with_fuel: false,
             meter,
             log,
             crossed: 0,
@@ -152,6 +155,12 @@ impl Host {
     /// For a replay: what the guest waited for is over.
     pub fn without_waiting(mut self) -> Self {
         self.waits = false;
+        self
+    }
+
+    /// For a replay of what was stopped: its fuel is what it had used then, the call it was in included.
+    pub fn ending_with_fuel(mut self) -> Self {
+        self.ends_with_fuel = true;
         self
     }
 

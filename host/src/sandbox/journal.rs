@@ -204,7 +204,7 @@ where
 
 /// The guest takes more of an answer than its record holds.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the guest takes more of a generation than its earlier life took")]
+#[error("diverged: the guest takes more of a generation than its earlier life took")]
 pub struct TookMore;
 
 /// A record that does not fit its run.

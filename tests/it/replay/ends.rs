@@ -166,3 +166,51 @@ async fn stopped_at_any_moment() {
     }
     host.stop().await;
 }
+
+/// Stopped while it says more than the database takes: its last words wait for room, and were not said.
+#[tokio::test(flavor = "multi_thread")]
+async fn stopped_while_its_words_wait() {
+    let host = TestHost::start().await;
+    let client = host.client("acme").await;
+    let words = Raw {
+        imports: &[Import::Output],
+        run: "(loop $again
+            (call $text (i32.const 4096) (i32.const 3)) (call $text (i32.const 4096) (i32.const 7))
+            (br $again)) (i32.const 512)",
+        ..Raw::default()
+    };
+    deploy(&host, "talks", words).await;
+    for _ in 0..3 {
+        let mut events = client.stream("talks", &input("x")).await;
+        let run = events.run();
+        events.next_of("text").await;
+        // The database does not let the run write.
+        let mut held = host.db().begin().await.unwrap();
+        sqlx::query("select * from runs where id = $1 for update")
+            .bind(uuid::Uuid::parse_str(&run["run_".len()..]).unwrap())
+            .execute(&mut *held)
+            .await
+            .unwrap();
+        let live = host.host().app.runs.registry().all().pop().unwrap();
+        bulkhead_tests::host::eventually("its writes wait", async || {
+            let sql = "select count(*) from pg_locks where not granted";
+            let waiting: i64 = sqlx::query_scalar(sql).fetch_one(host.db()).await.unwrap();
+            waiting > 0
+        })
+        .await;
+        // Nothing tells when it has said as much as may be on its way.
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        live.stop(
+            bulkhead::runs::log::StopCause::Cancelled,
+            host.clock().now(),
+        );
+        bulkhead_tests::host::eventually("its guest is gone", async || {
+            host.host().app.scheduler.alive() == 0
+        })
+        .await;
+        held.rollback().await.unwrap();
+        drop(events.rest().await);
+        is_the_same(&client, "talks", &run).await;
+    }
+    host.stop().await;
+}

@@ -46,14 +46,14 @@ pub struct Record {
 /// Where what is said goes.
 enum Sink {
     Log(Writer<Change>, Tasks),
-    /// Nowhere: a replay holds it, and the meter tells when it was said.
+    /// Nowhere: a replay holds it, and the meter tells in which call it was said.
     Held(Arc<Meter>),
 }
 
 struct State {
     next_event: i32,
-    /// The fuel at which a replay said its last event.
-    last_said_at: u64,
+    /// How many host calls a replay had begun when it said its last event.
+    last_said_in: u64,
     text: String,
     /// What an earlier life said and this one has not come to yet.
     said: VecDeque<Stored>,
@@ -69,7 +69,7 @@ impl State {
     fn new(next_event: i32, said: VecDeque<Stored>) -> Self {
         Self {
             next_event,
-            last_said_at: 0,
+            last_said_in: 0,
             text: String::new(),
             said,
             left: Vec::new(),
@@ -132,9 +132,9 @@ impl Record {
         })
     }
 
-    /// The fuel at which a replay said its last event.
-    pub fn last_said_at(&self) -> u64 {
-        self.lock().last_said_at
+    /// How many host calls a replay had begun when it said its last event.
+    pub fn last_said_in(&self) -> u64 {
+        self.lock().last_said_in
     }
 
     pub fn now(&self) -> OffsetDateTime {
@@ -272,7 +272,7 @@ impl Record {
         }
         state.held_bytes += stored.data.len();
         if let Sink::Held(meter) = &self.sink {
-            state.last_said_at = meter.fuel();
+            state.last_said_in = meter.host_calls();
         }
         state.held.push(stored);
         let full = state.held_bytes >= HELD_BYTES_MAX;

@@ -1,6 +1,6 @@
 //! The run itself, once more: the same seed, clock, input, limits and answers, in a slot of the scheduler like any run.
 //! Dropping the request's future stops the guest. A run that was stopped from outside is replayed to the fuel it had
-//! used then: fuel is counted at the same places of the code, so the guest ends where it was.
+//! used then, the call it was in included: fuel is counted at the same places of the code, so it ends where it was.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -142,7 +142,10 @@ impl Runs {
             fuel: attempt.stopped_at.unwrap_or(fuel_max),
             ..limits.sandbox.clone()
         };
-        let host = Host::new(limits, Arc::clone(&attempt.meter), found.seed).without_waiting();
+        let mut host = Host::new(limits, Arc::clone(&attempt.meter), found.seed).without_waiting();
+        if attempt.stopped_at.is_some() {
+            host = host.ending_with_fuel();
+        }
         let answers = Answers::new(
             Arc::clone(found),
             Arc::clone(&attempt.meter),
@@ -198,8 +201,9 @@ impl Attempt {
             }
         };
         let mut said = self.record.rest().held;
-        // It was stopped in the call that says this.
-        if here && self.record.last_said_at() == fuel && said.len() == found.said.len() + 1 {
+        // It was stopped in the call that says this, before it was said.
+        let in_last_call = self.record.last_said_in() == self.meter.host_calls();
+        if here && in_last_call && said.len() == found.said.len() + 1 {
             said.pop();
         }
         let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
