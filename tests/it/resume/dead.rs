@@ -193,7 +193,7 @@ async fn it_may_die_again_and_again() {
 async fn a_run_that_takes_its_hosts_down_is_not_resumed_for_ever() {
     bulkhead_tests::logs::expect_errors("a run is not resumed");
     let pair = Pair::new("say a\nsleep 60000\nsay b", Vec::new(), 2).await;
-    sqlx::query("update runs set deaths = 5")
+    sqlx::query("update runs set deaths = 5, term = 6")
         .execute(pair.second.db())
         .await
         .unwrap();
