@@ -221,7 +221,8 @@ pub(super) async fn leave_runs(tx: &mut PgConnection, leaves: &[(Key, &Leave)]) 
     Ok(())
 }
 
-/// Ends runs that are open and still at their term; tells which.
+/// Ends runs that are open and still at their term; tells which. Open is said in words that no partial index answers to:
+/// the planner would read the whole index of open runs, dead entries included, for each batch.
 pub(super) async fn end_runs(tx: &mut PgConnection, ends: &[(Key, &End)]) -> Result<Vec<Key>> {
     // In order, so that batches do not deadlock.
     let mut ends = ends.to_vec();
@@ -232,7 +233,7 @@ pub(super) async fn end_runs(tx: &mut PgConnection, ends: &[(Key, &End)]) -> Res
          from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
            $9::timestamptz[], $10::integer[])
            as t (org, run, state, stop_reason, output, fault, receipt, guest_log, ended_at, held)
-         where org_id = t.org and id = t.run and term = t.held and runs.ended_at is null
+         where org_id = t.org and id = t.run and term = t.held and coalesce(runs.ended_at, 'infinity') = 'infinity'
          returning org_id as "org: OrgId", id as "run: RunId", term"#,
         &column!(ends, (key, _) => key.org.0),
         &column!(ends, (key, _) => key.run.0),
