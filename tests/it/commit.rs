@@ -104,5 +104,8 @@ async fn a_stalled_database_stops_its_writers_by_changes() {
         bytes: 1 << 20,
     };
     let taken = taken(10, shape).await;
-    assert!((8..=12).contains(&taken), "a batch and a queue: {taken}");
+    assert!(
+        (1..=12).contains(&taken),
+        "a batch and a queue at most: {taken}"
+    );
 }
