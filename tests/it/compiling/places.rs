@@ -131,7 +131,7 @@ async fn what_waits_is_bounded() {
 
 /// A bomb of a kind of its own: another digest, compiled on its own.
 fn bombs(count: usize) -> Vec<Vec<u8>> {
-    (0..count).map(|n| bomb(4_000 + n)).collect()
+    (0..count).map(|n| bomb(16_000 + n)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
