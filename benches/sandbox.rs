@@ -24,6 +24,8 @@ impl AsMut<Host> for Bare {
     }
 }
 
+impl invoke::Around for Bare {}
+
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

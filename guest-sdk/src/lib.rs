@@ -34,7 +34,8 @@ pub use agent::Agent;
 ///
 /// The agent is called like the function, with `-` for `_`, and described by its doc comment (the package's
 /// description where it has none). `name = "…"` and `model = "…"` say otherwise; `tools(add, weather)` names the
-/// `#[tool]` functions it offers, which the turn then carries. `function::manifest()` is what the host is told.
+/// `#[tool]` functions it offers, which the turn then carries. `guardrails = ["…"]` declares what the host is to hold the
+/// agent to, such as `"max_tokens=2000"`. `function::manifest()` is what the host is told.
 ///
 /// ```
 /// use bulkhead_sdk::{Outcome, Result, Turn, agent};

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::agents::{self, Agents};
 use crate::config::{BAD_CONFIG, Config};
+use crate::guardrails::Guardrails;
 use crate::identity::Identity;
 use crate::kit::egress::Egress;
 use crate::kit::http::idempotency::{Admit, Idempotency};
@@ -35,6 +36,7 @@ pub struct App {
     pub agents: Agents,
     pub models: Models,
     pub knowledge: Knowledge,
+    pub guardrails: Guardrails,
     pub runs: Runs,
     pub idempotency: Idempotency,
     pub config: Arc<Config>,
@@ -78,9 +80,11 @@ impl App {
         let seal = Seal::new(&parts.master_key, parts.random);
 
         let identity = Identity::new(&base);
+        let guardrails = Guardrails::new(&base, config.guardrails.clone());
         let agents = Agents::new(agents::Parts {
             base: base.clone(),
             limits: limits.clone(),
+            guardrails: guardrails.clone(),
             sandbox: sandbox.clone(),
             scheduler: scheduler.clone(),
             artifacts: Artifacts::open(config.data.join("artifacts"), &artifact_key, &sandbox)?,
@@ -96,6 +100,7 @@ impl App {
             agents: agents.clone(),
             models: models.clone(),
             knowledge: knowledge.clone(),
+            guardrails: guardrails.clone(),
             sandbox,
             scheduler: scheduler.clone(),
             imports,
@@ -120,6 +125,7 @@ impl App {
             agents,
             models,
             knowledge,
+            guardrails,
             runs,
             idempotency,
             config: Arc::new(config),
@@ -193,6 +199,7 @@ hand_out!(
     agents: Agents,
     models: Models,
     knowledge: Knowledge,
+    guardrails: Guardrails,
     runs: Runs,
     ids: Ids,
     idempotency: Idempotency,

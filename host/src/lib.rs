@@ -11,6 +11,7 @@ pub mod worker;
 
 pub mod agents;
 pub mod billing;
+pub mod guardrails;
 pub mod identity;
 pub mod knowledge;
 pub mod limits;

@@ -13,6 +13,8 @@ pub const END_TURN: &str = "(i32.const 512)";
 #[derive(Clone, Copy, Debug)]
 pub struct Raw<'a> {
     pub imports: &'a [Import],
+    /// What it declares; the export is there only where there is something. They lie at 3072.
+    pub guardrails: &'a [&'a str],
     /// Fields of the component.
     pub component: &'a str,
     /// Pages at the start, and the most.
@@ -29,6 +31,7 @@ impl Default for Raw<'_> {
     fn default() -> Self {
         Self {
             imports: &[],
+            guardrails: &[],
             component: "",
             memory: "4",
             fields: "",
@@ -71,8 +74,9 @@ impl Raw<'_> {
   (func $describe (result $manifest) (canon lift (core func $guest \"describe\") (memory $memory)))
   (func $run (param \"turn\" $turn) (result (result $outcome (error $failure)))
     (canon lift (core func $guest \"run\") (memory $memory) (realloc $realloc)))
-  (export \"describe\" (func $describe))
+  {declares}(export \"describe\" (func $describe))
   (export \"run\" (func $run)))",
+            declares = self.declares(),
             component = self.component,
             imports = imports.join("\n  "),
             libc = self.libc(),
@@ -80,14 +84,45 @@ impl Raw<'_> {
         )
     }
 
+    fn declares(&self) -> &'static str {
+        if self.guardrails.is_empty() {
+            return "";
+        }
+        "(func $guardrails (result (list string)) (canon lift (core func $guest \"guardrails\") (memory $memory)))
+  (export \"guardrails\" (func $guardrails))
+  "
+    }
+
+    /// The list of guardrails in memory: where it lies and how long it is, then its strings, then their bytes.
+    fn declared(&self) -> String {
+        let count = self.guardrails.len();
+        let mut at = 3072 + 8 + 8 * count;
+        let mut words = vec![3080, count];
+        let mut bytes = Vec::new();
+        for text in self.guardrails {
+            words.extend([at, text.len()]);
+            at += text.len();
+            bytes.extend_from_slice(text.as_bytes());
+        }
+        let words = words
+            .iter()
+            .flat_map(|word| u32::try_from(*word).unwrap_or(0).to_le_bytes());
+        let all: String = words
+            .chain(bytes)
+            .map(|byte| format!("\\{byte:02x}"))
+            .collect();
+        format!("(data (i32.const 3072) \"{all}\")")
+    }
+
     fn libc(&self) -> String {
-        let memory = self.memory;
+        let (memory, declared) = (self.memory, self.declared());
         format!(
             r#"(core module $m
     (memory (export "memory") {memory})
     (data (i32.const 1024) "\00\08\00\00\03\00\00\00\00\08\00\00\03\00\00\00\10\08\00\00\07\00\00\00")
     (data (i32.const 2048) "raw")
     (data (i32.const 2064) "default")
+    {declared}
     (global $heap (export "heap") (mut i32) (i32.const 65536))
     (func (export "realloc") (param i32 i32) (param $align i32) (param $size i32) (result i32)
       (global.set $heap (i32.and
@@ -121,6 +156,7 @@ impl Raw<'_> {
     (import "libc" "heap" (global $heap (mut i32)))
     {imports}{fields}
     (func (export "describe") (result i32) (local $i i32) {describe})
+    (func (export "guardrails") (result i32) (i32.const 3072))
     (func (export "run") (param $turn i32) (param i32 i32 i32 i64) (result i32)
       (local $i i32) (local $n i32)
       {run}))"#

@@ -6,7 +6,7 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{Error, FnArg, Ident, ItemFn, LitStr, Path, Result, ReturnType, Token, parenthesized};
+use syn::{Error, FnArg, Ident, ItemFn, LitStr, Path, Result, ReturnType, Token, bracketed, parenthesized};
 
 use crate::attribute::{bounded, documentation, plain_function, text_of};
 
@@ -17,6 +17,7 @@ struct Options {
     name: Option<LitStr>,
     model: Option<LitStr>,
     tools: Vec<Path>,
+    guardrails: Vec<LitStr>,
 }
 
 impl Parse for Options {
@@ -33,9 +34,16 @@ impl Parse for Options {
                     let paths = Punctuated::<Path, Token![,]>::parse_terminated(&list)?;
                     options.tools = paths.into_iter().collect();
                 }
+                "guardrails" => {
+                    input.parse::<Token![=]>()?;
+                    let list;
+                    bracketed!(list in input);
+                    let texts = Punctuated::<LitStr, Token![,]>::parse_terminated(&list)?;
+                    options.guardrails = texts.into_iter().collect();
+                }
                 _ => {
                     let sentence = format!(
-                        "an agent has no `{key}`: what can be said is `name = \"…\"`, `model = \"…\"` and `tools(…)`"
+                        "an agent has no `{key}`: what can be said is `name = \"…\"`, `model = \"…\"`, `tools(…)` and `guardrails = [\"…\"]`"
                     );
                     return Err(Error::new(key.span(), sentence));
                 }
@@ -71,7 +79,8 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenS
         .model
         .as_ref()
         .map_or_else(|| "default".to_owned(), LitStr::value);
-    let (visibility, ident, tools) = (&function.vis, &function.sig.ident, &options.tools);
+    let (visibility, ident) = (&function.vis, &function.sig.ident);
+    let (tools, guardrails) = (&options.tools, &options.guardrails);
     let private = quote!(::bulkhead_sdk::__private);
     let call = quote_spanned!(output=> ::core::result::Result::map_err(answer, ::core::convert::Into::into));
     let turn = Ident::new("turn", input);
@@ -87,7 +96,7 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenS
             #[allow(dead_code, unreachable_pub, clippy::allow_attributes, reason = "for the author's tests")]
             #[must_use]
             #visibility fn manifest() -> #private::Manifest {
-                #private::Manifest::of(#name, #description, #model, &[#(<#tools>::TOOL),*])
+                #private::Manifest::of(#name, #description, #model, &[#(<#tools>::TOOL),*], &[#(#guardrails),*])
             }
         }
 

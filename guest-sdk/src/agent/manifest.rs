@@ -9,7 +9,7 @@ use crate::tools::Tool;
 /// use bulkhead_sdk::{Outcome, Result, Turn, agent};
 ///
 /// /// Answers nothing.
-/// #[agent(model = "small")]
+/// #[agent(model = "small", guardrails = ["max_tokens=2000", "pii.redact"])]
 /// fn night_watch(_: Turn) -> Result<Outcome> {
 ///     Ok(Outcome::EndTurn)
 /// }
@@ -18,6 +18,7 @@ use crate::tools::Tool;
 /// assert_eq!(manifest.name, "night-watch");
 /// assert_eq!(manifest.description, "Answers nothing.");
 /// assert_eq!(manifest.model, "small");
+/// assert_eq!(manifest.guardrails, ["max_tokens=2000", "pii.redact"]);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
@@ -29,17 +30,26 @@ pub struct Manifest {
     pub model: String,
     /// The tools it offers, at most 64.
     pub tools: Vec<ToolManifest>,
+    /// What the host holds it to, such as `max_tokens=2000`; at most 64.
+    pub guardrails: Vec<String>,
 }
 
 impl Manifest {
     #[doc(hidden)]
     #[must_use]
-    pub fn of(name: &str, description: &str, model: &str, tools: &[Tool]) -> Self {
+    pub fn of(
+        name: &str,
+        description: &str,
+        model: &str,
+        tools: &[Tool],
+        guardrails: &[&str],
+    ) -> Self {
         Self {
             name: name.to_owned(),
             description: description.to_owned(),
             model: model.to_owned(),
             tools: tools.iter().map(ToolManifest::from).collect(),
+            guardrails: guardrails.iter().map(|&text| text.to_owned()).collect(),
         }
     }
 }

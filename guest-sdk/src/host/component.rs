@@ -30,6 +30,10 @@ impl<T: Entry> Guest for T {
         manifest(T::manifest())
     }
 
+    fn guardrails() -> Vec<String> {
+        T::manifest().guardrails
+    }
+
     fn run(turn: bindings::Turn) -> Result<bindings::Outcome, bindings::Failure> {
         match T::run(received(turn)) {
             Ok(Outcome::EndTurn) => Ok(bindings::Outcome::EndTurn),

@@ -1,6 +1,7 @@
 //! Channels: the pointers new runs follow. Moving one is one statement; every node sees it within a second, this one
 //! at once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use moka::future::Cache;
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Agent, AgentId, Agents, Digest, store};
+use crate::guardrails::Rules;
 use crate::identity::Caller;
 use crate::kit::{Code, Error, OrgId, Result};
 
@@ -38,6 +40,8 @@ pub struct Resolved {
     pub channel: Option<&'static str>,
     /// The model alias the version's manifest names.
     pub model: String,
+    /// What the version declares of guardrails.
+    pub guardrails: Arc<Rules>,
 }
 
 /// Where to point a channel.

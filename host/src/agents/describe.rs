@@ -81,7 +81,10 @@ impl Agents {
             }
         };
         match described {
-            Some(Ok(manifest)) => Manifest::check(manifest),
+            Some(Ok((manifest, guardrails))) => Manifest::check(manifest).map(|manifest| Manifest {
+                guardrails,
+                ..manifest
+            }),
             Some(Err(Fault::Limit(limit))) => {
                 Err(DESCRIBE_FAILED.because(format!("`describe` was ended: {limit}.")))
             }
@@ -92,6 +95,8 @@ impl Agents {
                 "Every slot of the engine is taken; upload again.",
             )),
             Some(Err(Fault::Host(error))) => Err(Error::internal(error)),
+            // No rule is about it yet.
+            Some(Err(Fault::Blocked(by))) => Err(Error::internal(*by)),
             // It has no clock to sleep by.
             Some(Err(Fault::Away(away))) => Err(Error::internal(away)),
             None => Err(Error::internal("describing a component panicked")),

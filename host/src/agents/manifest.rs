@@ -25,6 +25,9 @@ pub struct Manifest {
     /// The model alias its generations use where they name none.
     pub model: String,
     pub tools: Vec<Tool>,
+    /// What the host holds it to, as its author declares it.
+    #[serde(default)]
+    pub guardrails: Vec<String>,
 }
 
 /// One of the agent's own tools.
@@ -98,6 +101,7 @@ impl Manifest {
             description: given.description,
             model: given.model,
             tools,
+            guardrails: Vec::new(),
         })
     }
 }

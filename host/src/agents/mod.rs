@@ -18,6 +18,7 @@ use moka::future::Cache;
 use sqlx::PgPool;
 use wasmtime::component::Component;
 
+use crate::guardrails::Guardrails;
 use crate::id;
 use crate::kit::http::Cursors;
 use crate::kit::{Clock, Ids, Tasks};
@@ -28,6 +29,7 @@ use crate::sandbox::{Sandbox, Scheduler};
 pub use channels::Resolved;
 pub use manifest::Manifest;
 pub use parts::{Config, Parts};
+pub use store::declared;
 pub use versions::{Agent, Version};
 
 id!(AgentId, "agent_", "An agent of an organization.");
@@ -47,6 +49,7 @@ pub struct Agents {
     cursors: Cursors,
     tasks: Tasks,
     limits: Limits,
+    guardrails: Guardrails,
     sandbox: Sandbox,
     scheduler: Scheduler,
     artifacts: Artifacts,

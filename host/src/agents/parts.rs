@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Agents, Fits, channels};
+use crate::guardrails::Guardrails;
 use crate::kit::Base;
 use crate::limits::Limits;
 use crate::sandbox::compile::{Artifacts, Places};
@@ -39,6 +40,7 @@ const INSPECTIONS: usize = 2;
 pub struct Parts {
     pub base: Base,
     pub limits: Limits,
+    pub guardrails: Guardrails,
     pub sandbox: Sandbox,
     pub scheduler: Scheduler,
     pub artifacts: Artifacts,
@@ -67,6 +69,7 @@ impl Agents {
             cursors,
             tasks,
             limits: parts.limits,
+            guardrails: parts.guardrails,
             sandbox: parts.sandbox,
             scheduler: parts.scheduler,
             artifacts: parts.artifacts,

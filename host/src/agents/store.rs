@@ -1,5 +1,7 @@
 //! The statements of agents, versions, components and channels.
 
+use std::sync::Arc;
+
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use time::OffsetDateTime;
 
@@ -7,6 +9,7 @@ use super::channels::Resolved;
 use super::load::COMPONENT_MISSING;
 use super::versions::NewVersion;
 use super::{Agent, AgentId, Digest, Version};
+use crate::guardrails::{self, Rules};
 use crate::kit::error::OnConstraint as _;
 use crate::kit::http::Cursor;
 use crate::kit::{Error, OrgId, Result};
@@ -28,6 +31,7 @@ impl TryFrom<VersionRow> for Version {
         Ok(Self {
             number: row.number,
             digest: format!("sha256:{}", hex::encode(row.digest)),
+            guardrails: declared(row.manifest.get("guardrails").cloned()).views(),
             manifest: serde_json::from_value(row.manifest)?,
             imports: row.imports,
             size_bytes: row.size_bytes,
@@ -222,11 +226,20 @@ pub(super) async fn find_version(
     .transpose()
 }
 
+/// What a stored manifest declares. What was let pass unknown guards nothing.
+pub fn declared(stored: Option<serde_json::Value>) -> Rules {
+    let strings: Vec<String> = stored
+        .and_then(|strings| serde_json::from_value(strings).ok())
+        .unwrap_or_default();
+    guardrails::parse(&strings).0
+}
+
 struct ResolvedRow {
     agent: AgentId,
     version: i32,
     digest: Vec<u8>,
     model: Option<String>,
+    guardrails: Option<serde_json::Value>,
 }
 
 impl TryFrom<ResolvedRow> for Resolved {
@@ -242,6 +255,7 @@ impl TryFrom<ResolvedRow> for Resolved {
                 .map_err(|_| Error::internal("a digest is not 32 bytes"))?,
             channel: None,
             model: row.model.unwrap_or_else(|| "default".to_owned()),
+            guardrails: Arc::new(declared(row.guardrails)),
         })
     }
 }
@@ -254,7 +268,8 @@ pub(super) async fn resolve_version(
 ) -> Result<Option<Resolved>> {
     sqlx::query_as!(
         ResolvedRow,
-        r#"select a.id as "agent: AgentId", v.number as version, v.digest, v.manifest ->> 'model' as model
+        r#"select a.id as "agent: AgentId", v.number as version, v.digest, v.manifest ->> 'model' as model,
+             v.manifest -> 'guardrails' as guardrails
            from agents a join agent_versions v on v.org_id = a.org_id and v.agent_id = a.id
            where a.org_id = $1 and a.name = $2 and v.number = $3"#,
         org.0,
@@ -275,7 +290,8 @@ pub(super) async fn resolve_channel(
 ) -> Result<Option<Resolved>> {
     sqlx::query_as!(
         ResolvedRow,
-        r#"select a.id as "agent: AgentId", v.number as version, v.digest, v.manifest ->> 'model' as model
+        r#"select a.id as "agent: AgentId", v.number as version, v.digest, v.manifest ->> 'model' as model,
+             v.manifest -> 'guardrails' as guardrails
            from agents a
            join agent_channels c on c.org_id = a.org_id and c.agent_id = a.id and c.name = $3
            join agent_versions v on v.org_id = a.org_id and v.agent_id = a.id and v.number = c.version

@@ -87,6 +87,7 @@ impl Agents {
             COMPONENT_REFUSED.because(format!("The component does not fit the world: {what}."))
         })?;
         let manifest = self.describe(tenant, &component, &limits).await?;
+        self.guardrails.declare(&manifest.guardrails)?;
         let new = NewVersion {
             digest,
             manifest,

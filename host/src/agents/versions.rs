@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{AgentId, Agents, Digest, Manifest, store};
+use crate::guardrails::RuleView;
 use crate::identity::Caller;
 use crate::kit::http::{Cursor, Page, PageQuery};
 use crate::kit::{Error, Result};
@@ -31,6 +32,8 @@ pub struct Version {
     /// `sha256:` and the digest of the component's bytes.
     pub digest: String,
     pub manifest: Manifest,
+    /// Its guardrails, understood: the kind, the words, and where each is enforced.
+    pub guardrails: Vec<RuleView>,
     /// The interfaces it imports: its permission request.
     pub imports: Vec<String>,
     pub size_bytes: i64,

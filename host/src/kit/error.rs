@@ -33,6 +33,7 @@ impl Code {
             code: self,
             detail: detail.into(),
             fields: Vec::new(),
+            entries: Vec::new(),
             retry_after: None,
             cause: None,
         }
@@ -62,12 +63,21 @@ pub struct Field {
     pub detail: String,
 }
 
+/// One entry of a list that the request did not carry itself, and what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub index: usize,
+    pub value: String,
+    pub reason: String,
+}
+
 /// Why something was not done. `detail` may be shown to the caller; `cause` may not.
 #[derive(Debug)]
 pub struct Error {
     pub code: Code,
     pub detail: String,
     pub fields: Vec<Field>,
+    pub entries: Vec<Entry>,
     pub retry_after: Option<Duration>,
     cause: Option<Cause>,
 }

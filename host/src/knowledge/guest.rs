@@ -9,6 +9,7 @@ use tokio_util::task::AbortOnDropHandle;
 use wasmtime::component::HasData;
 
 use super::{ChunkId, EntryId, Hit, Knowledge, Query};
+use crate::guardrails::{At, Guard};
 use crate::kit::{Error, OrgId};
 use crate::sandbox::bindings::bulkhead::agent::knowledge as wit;
 use crate::sandbox::{Host, Journal, journal};
@@ -24,6 +25,7 @@ const TAGS_MAX: usize = 16;
 pub struct Context {
     knowledge: Knowledge,
     org: OrgId,
+    guard: Arc<Guard>,
     /// By handle number. A chunk found twice is kept once: chunks never change.
     hits: Vec<Arc<Found>>,
     chunks: HashMap<ChunkId, Arc<Found>>,
@@ -65,10 +67,11 @@ pub enum CiteError {
 }
 
 impl Context {
-    pub fn new(knowledge: Knowledge, org: OrgId) -> Self {
+    pub fn new(knowledge: Knowledge, org: OrgId, guard: Arc<Guard>) -> Self {
         Self {
             knowledge,
             org,
+            guard,
             hits: Vec::new(),
             chunks: HashMap::new(),
         }
@@ -152,7 +155,10 @@ impl wit::Host for View<'_> {
         let tags: usize = query.tags.iter().map(String::len).sum();
         self.host.crossing(query.text.len() + tags)?;
         let query = match check(query) {
-            Ok(query) => query,
+            Ok(mut query) => {
+                self.context.guard.clean(At::Knowledge, &mut query.text);
+                query
+            }
             Err(invalid) => return Ok(Err(wit::Error::Invalid(invalid))),
         };
         let _at = self.host.at("search");
@@ -161,11 +167,14 @@ impl wit::Host for View<'_> {
             self.context.knowledge.clone(),
             self.context.org,
             query.clone(),
-            answer_bytes,
+            (answer_bytes, Arc::clone(&self.context.guard)),
         );
         let found = journal::answer(self.journal, "knowledge.search", &query, perform).await?;
         let hits = match found {
-            Ok(found) => self.context.keep(found),
+            Ok(found) => {
+                self.context.guard.found(found.len());
+                self.context.keep(found)
+            }
             Err(error) => return Ok(Err(error)),
         };
         self.host.crossing(hits.iter().map(bytes).sum())?;
@@ -202,13 +211,13 @@ async fn perform(
     knowledge: Knowledge,
     org: OrgId,
     query: Query,
-    answer_bytes: usize,
+    (answer_bytes, guard): (usize, Arc<Guard>),
 ) -> Result<Vec<Found>, wit::Error> {
     let bytes_max = knowledge.config.hits_bytes_max.min(answer_bytes);
     let tasks = knowledge.tasks.clone();
     let search = tasks.spawn(async move { knowledge.search(org, &query).await });
     match AbortOnDropHandle::new(search).await {
-        Ok(Ok(hits)) => Ok(within(hits, bytes_max)),
+        Ok(Ok(hits)) => Ok(clean(&guard, within(hits, bytes_max))),
         Ok(Err(error)) => Err(refusal(error)),
         Err(error) => Err(refusal(Error::internal(error))),
     }
@@ -233,6 +242,16 @@ fn within(hits: Vec<Hit>, bytes_max: usize) -> Vec<Found> {
             bytes <= bytes_max
         })
         .collect()
+}
+
+/// No credential that somebody put into the knowledge is given on, or recorded.
+fn clean(guard: &Guard, mut hits: Vec<Found>) -> Vec<Found> {
+    for hit in &mut hits {
+        guard.clean(At::Knowledge, &mut hit.title);
+        guard.clean(At::Knowledge, &mut hit.heading);
+        guard.clean(At::Knowledge, &mut hit.text);
+    }
+    hits
 }
 
 /// What a guest is told: what it can change, or that it cannot.

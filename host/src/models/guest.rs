@@ -3,18 +3,22 @@
 //! reads the provider, so a guest that is dropped in the middle of a generation is billed for it all the same.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use time::OffsetDateTime;
 use wasmtime::component::{HasData, Resource};
 
-use super::{GenerateError, Models, Request, Resolved, Stream, convert};
+use super::clean::{self, Clean};
+use super::{GenerateError, Models, Request, Resolved, convert};
 use crate::billing::{Meter, Tokens, meter};
+use crate::guardrails::redact::Counts;
+use crate::guardrails::{At, Guard};
 use crate::kit::OrgId;
 use crate::sandbox::bindings::bulkhead::agent::model as wit;
 use crate::sandbox::journal::{TookMore, unreadable};
-use crate::sandbox::{Host, Intended, Intent, Journal, Repeat, Ticket};
+use crate::sandbox::{Blocked, Host, Intended, Intent, Journal, Repeat, Ticket};
 
 /// How generations are called in the journal.
 pub const KIND: &str = "model.generate";
@@ -31,6 +35,8 @@ pub struct Context {
     pub alias: String,
     /// Counts the run's tokens; read by whoever ends the run.
     pub meter: Meter,
+    /// The guardrails of the run.
+    pub guard: Arc<Guard>,
 }
 
 /// The models of a guest's organization, for one call.
@@ -56,6 +62,9 @@ struct Recorded {
     input_estimate: u64,
     /// What broke it off.
     error: Option<wit::Error>,
+    /// Credentials that were taken out of it.
+    #[serde(default, skip_serializing_if = "Counts::is_empty")]
+    redacted: Counts,
 }
 
 /// The step's response.
@@ -68,7 +77,16 @@ enum Answer {
 
 /// What stands behind a guest's `generation`.
 #[derive(Debug)]
-enum Generation {
+struct Generation {
+    source: Source,
+    /// Characters that were given out.
+    given: u64,
+    /// Its tokens are counted.
+    counted: bool,
+}
+
+#[derive(Debug)]
+enum Source {
     Replayed {
         recorded: Recorded,
         /// The end or the error was given: what follows is `none`.
@@ -76,7 +94,7 @@ enum Generation {
         ended_at: OffsetDateTime,
     },
     Live {
-        stream: Stream,
+        stream: Clean,
         taking: Taking,
     },
 }
@@ -113,7 +131,7 @@ impl Taking {
 impl wit::Host for View<'_> {
     async fn generate(
         &mut self,
-        request: wit::Request,
+        mut request: wit::Request,
     ) -> wasmtime::Result<Result<Resource<wit::Generation>, wit::Error>> {
         let bytes = serde_json::to_vec(&request)?.len();
         self.host.crossing(bytes)?;
@@ -122,15 +140,28 @@ impl wit::Host for View<'_> {
                 format!("A request has at most {REQUEST_BYTES_MAX} bytes; this one has {bytes}.");
             return Ok(Err(wit::Error::Invalid(text)));
         }
+        if let Err(error) = Request::from(request.clone()).check() {
+            return Ok(Err(told(error)?));
+        }
+        clean::request(&self.context.guard, &mut request);
+        let guarded = self.context.guard.generates(request.max_tokens);
+        request.max_tokens = guarded.map_err(wasmtime::Error::new)?;
+        self.begin(request).await
+    }
+}
+
+impl View<'_> {
+    /// A generation, recorded and metered like any; of the host's own too.
+    pub async fn begin(
+        &mut self,
+        request: wit::Request,
+    ) -> wasmtime::Result<Result<Resource<wit::Generation>, wit::Error>> {
         let alias = request
             .model
             .clone()
             .unwrap_or_else(|| self.context.alias.clone());
         let asked = json!({ "alias": alias, "request": request });
         let request = Request::from(request);
-        if let Err(error) = request.check() {
-            return Ok(Err(told(error)?));
-        }
         let _at = self.host.at("model");
         let repeat = Repeat::Costs {
             input_tokens: meter::estimate(request.chars()),
@@ -153,7 +184,11 @@ impl wit::Host for View<'_> {
                 return Err(unreadable("a generation is never indeterminate"));
             }
         };
-        let generation = self.host.table.push(generation)?;
+        let generation = self.host.table.push(Generation {
+            source: generation,
+            given: 0,
+            counted: false,
+        })?;
         Ok(Ok(Resource::new_own(generation.rep())))
     }
 }
@@ -165,8 +200,10 @@ impl wit::HostGeneration for View<'_> {
     ) -> wasmtime::Result<Result<Option<wit::Chunk>, wit::Error>> {
         let _at = self.host.at("model");
         let mine = Resource::<Generation>::new_borrow(generation.rep());
-        let piece = match self.host.table.get_mut(&mine)? {
-            Generation::Replayed {
+        let guard = Arc::clone(&self.context.guard);
+        let mine = self.host.table.get_mut(&mine)?;
+        let piece = match &mut mine.source {
+            Source::Replayed {
                 recorded,
                 ended,
                 ended_at,
@@ -177,17 +214,16 @@ impl wit::HostGeneration for View<'_> {
                 }
                 piece
             }
-            Generation::Live { stream, taking } => {
-                let piece = match stream.next().await {
-                    Ok(chunk) => Ok(chunk.map(wit::Chunk::from)),
-                    Err(error) => Err(told(error)?),
-                };
+            Source::Live { stream, taking } => {
+                let piece = stream.next(&guard).await?;
                 if taking.taken.take_in(&piece) {
+                    taking.taken.redacted = stream.redacted();
                     taking.record(self.journal).await?;
                 }
                 piece
             }
         };
+        mine.guarded(&guard, &piece).map_err(wasmtime::Error::new)?;
         self.host.answer(
             piece
                 .as_ref()
@@ -200,14 +236,18 @@ impl wit::HostGeneration for View<'_> {
     /// taken is the record.
     async fn drop(&mut self, generation: Resource<wit::Generation>) -> wasmtime::Result<()> {
         let mine = Resource::<Generation>::new_own(generation.rep());
-        match self.host.table.delete(mine)? {
-            Generation::Live { stream, mut taking } => {
+        let mine = self.host.table.delete(mine)?;
+        match mine.source {
+            Source::Live { stream, mut taking } => {
+                taking.taken.redacted = stream.redacted();
                 drop(stream);
                 taking.record(self.journal).await?;
             }
-            Generation::Replayed { ended_at, .. } => self.journal.arrive(ended_at),
+            Source::Replayed { ended_at, .. } => self.journal.arrive(ended_at),
         }
-        Ok(())
+        let tokens = if mine.counted { 0 } else { meter::estimate(mine.given) };
+        let guarded = self.context.guard.generated(tokens);
+        guarded.map_err(wasmtime::Error::new)
     }
 }
 
@@ -217,7 +257,7 @@ impl View<'_> {
         intent: Intent,
         alias: &str,
         request: Request,
-    ) -> wasmtime::Result<Result<Generation, wit::Error>> {
+    ) -> wasmtime::Result<Result<Source, wit::Error>> {
         let Context {
             models, org, meter, ..
         } = &*self.context;
@@ -234,15 +274,17 @@ impl View<'_> {
                     chunks: VecDeque::new(),
                     input_estimate,
                     error: None,
+                    redacted: Counts::default(),
                 };
                 let ticket = Some(ticket);
-                Ok(Ok(Generation::Live {
-                    stream,
+                Ok(Ok(Source::Live {
+                    stream: Clean::new(stream, &self.context.guard),
                     taking: Taking { ticket, taken },
                 }))
             }
             Err(error) => {
-                let error = told(error)?;
+                let mut error = told(error)?;
+                clean::error(&self.context.guard, &mut error);
                 let response = serde_json::to_value(Answer::Err(error.clone()))?;
                 self.journal.end(ticket, response, false).await?;
                 Ok(Err(error))
@@ -251,13 +293,39 @@ impl View<'_> {
     }
 
     /// Meters what an earlier life of the run received, once more: the run has one meter in each life.
-    fn replayed(&mut self, recorded: Recorded, ended_at: OffsetDateTime) -> Generation {
+    fn replayed(&mut self, recorded: Recorded, ended_at: OffsetDateTime) -> Source {
         let meter = &self.context.meter;
         meter.settle(meter.begin(0), recorded.tokens());
-        Generation::Replayed {
+        self.context.guard.redacted(At::Model, &recorded.redacted);
+        Source::Replayed {
             recorded,
             ended: false,
             ended_at,
+        }
+    }
+}
+
+impl Generation {
+    /// What the guardrails say of a piece, before the guest has it.
+    fn guarded(
+        &mut self,
+        guard: &Guard,
+        piece: &Result<Option<wit::Chunk>, wit::Error>,
+    ) -> Result<(), Blocked> {
+        match piece {
+            Ok(Some(wit::Chunk::ToolCall(call))) => {
+                self.given += convert::chars(&wit::Chunk::ToolCall(call.clone()));
+                guard.asked_for(&call.name)
+            }
+            Ok(Some(wit::Chunk::Finish(finish))) => {
+                self.counted = true;
+                guard.generated(finish.usage.output_tokens)
+            }
+            Ok(Some(text)) => {
+                self.given += convert::chars(text);
+                Ok(())
+            }
+            Ok(None) | Err(_) => Ok(()),
         }
     }
 }
@@ -322,7 +390,7 @@ impl Recorded {
 }
 
 /// What a guest is told; the host's own failure ends the run instead.
-fn told(error: GenerateError) -> wasmtime::Result<wit::Error> {
+pub(super) fn told(error: GenerateError) -> wasmtime::Result<wit::Error> {
     wit::Error::try_from(error).map_err(wasmtime::Error::from)
 }
 

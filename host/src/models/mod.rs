@@ -3,6 +3,7 @@
 //! room only as a header to the connection it belongs to.
 
 pub mod chat;
+mod clean;
 pub mod config;
 pub mod connections;
 mod convert;

@@ -38,6 +38,10 @@ impl Context {
             suspend_after,
         }
     }
+
+    pub(super) fn record(&self) -> &Arc<Record> {
+        &self.record
+    }
 }
 
 /// The guest's run, for one call.
@@ -121,6 +125,8 @@ impl tools::Host for View<'_> {
     async fn started(&mut self, name: String, arguments: String) -> wasmtime::Result<u32> {
         self.host.crossing(name.len() + arguments.len())?;
         self.host.output(name.len() + arguments.len())?;
+        let guard = self.context.record.guard();
+        guard.starts(&name).map_err(wasmtime::Error::new)?;
         self.context.calls.push(true);
         let call = u32::try_from(self.context.calls.len()).unwrap_or(u32::MAX);
         // Arguments are the model's words: where they are not JSON, they are shown as the text they are.

@@ -38,6 +38,12 @@ pub struct Guest {
     talk: guest::Context,
 }
 
+impl Guest {
+    pub(super) fn record(&self) -> &Arc<Record> {
+        self.talk.record()
+    }
+}
+
 impl AsMut<Host> for Guest {
     fn as_mut(&mut self) -> &mut Host {
         &mut self.host
@@ -90,8 +96,13 @@ impl Capabilities {
                 org,
                 alias: of.model.to_owned(),
                 meter: of.tokens.clone(),
+                guard: of.record.guard(),
             },
-            knowledge: knowledge::guest::Context::new(self.knowledge.clone(), org),
+            knowledge: knowledge::guest::Context::new(
+                self.knowledge.clone(),
+                org,
+                of.record.guard(),
+            ),
             talk: guest::Context::new(Arc::clone(of.record), of.tasks.clone(), self.suspend_after),
             host,
         }

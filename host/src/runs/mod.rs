@@ -3,6 +3,7 @@
 
 pub mod cancel;
 pub mod guest;
+mod guards;
 pub mod http;
 pub mod imports;
 pub mod journal;
@@ -22,6 +23,7 @@ use sqlx::PgPool;
 use tokio::sync::watch;
 
 use crate::agents::Agents;
+use crate::guardrails::Guardrails;
 use crate::id;
 use crate::kit::commit::Writer;
 use crate::kit::http::Cursors;
@@ -53,6 +55,7 @@ struct Inner {
     tasks: Tasks,
     limits: Limits,
     agents: Agents,
+    guardrails: Guardrails,
     capabilities: imports::Capabilities,
     sandbox: Sandbox,
     scheduler: Scheduler,

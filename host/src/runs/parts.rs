@@ -10,6 +10,7 @@ use super::nodes::announce::Announce;
 use super::nodes::presence::Presence;
 use super::{Inner, NodeId, Runs, imports, log, start};
 use crate::agents::Agents;
+use crate::guardrails::Guardrails;
 use crate::kit::Base;
 use crate::kit::commit::{Shape, Writer};
 use crate::knowledge::Knowledge;
@@ -85,6 +86,7 @@ pub struct Parts {
     pub agents: Agents,
     pub models: Models,
     pub knowledge: Knowledge,
+    pub guardrails: Guardrails,
     pub sandbox: Sandbox,
     pub scheduler: Scheduler,
     pub imports: imports::Imports,
@@ -121,6 +123,7 @@ impl Runs {
                 tasks,
                 limits: parts.limits,
                 agents: parts.agents,
+                guardrails: parts.guardrails,
                 capabilities: imports::Capabilities {
                     models: parts.models,
                     knowledge: parts.knowledge,

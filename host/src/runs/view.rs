@@ -17,7 +17,7 @@ pub struct RunView {
     /// The channel the version came by; absent where it was named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
-    /// queued, running, completed, failed, cancelled or blocked.
+    /// queued, running, suspended, completed, failed, cancelled or blocked.
     pub state: String,
     /// Why it ended; absent until it did.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,6 +43,10 @@ pub struct RunView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub fault: Option<serde_json::Value>,
+    /// The guardrail that ended it: kind, rule, at, message, detail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub blocked: Option<serde_json::Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use wasmtime::component::ResourceTableError;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 
@@ -37,6 +38,8 @@ pub enum Fault {
     Full,
     /// It waits for so long that it left memory; its journal brings it back.
     Away(Away),
+    /// A rule that its author declared ended it.
+    Blocked(Box<Blocked>),
     /// A host call failed in a way that is not the guest's: the cause is for the log only.
     Host(wasmtime::Error),
 }
@@ -47,6 +50,42 @@ pub enum Fault {
 pub struct Away {
     pub until: time::OffsetDateTime,
 }
+
+/// The error by which a host call ends its guest because of a rule: the envelope that clients see. Counts and limits,
+/// never the words that were at fault.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, thiserror::Error)]
+#[error("{kind} at {at}: {message}")]
+pub struct Blocked {
+    #[serde(skip)]
+    pub stop_reason: &'static str,
+    pub kind: &'static str,
+    pub rule: String,
+    pub at: &'static str,
+    pub message: String,
+    pub detail: serde_json::Value,
+}
+
+/// What the host does around a guest's turn, in the guest's own place: it is stopped with it, and replayed with it.
+pub trait Around: AsMut<Host> + Send + 'static {
+    /// What the guest is given, before it begins.
+    fn begin(&mut self, turn: Turn) -> BoxFuture<'_, wasmtime::Result<Turn>> {
+        Box::pin(async move { Ok(turn) })
+    }
+
+    /// The guest has returned by itself.
+    fn returned(&mut self) -> BoxFuture<'_, wasmtime::Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// A rule ended it.
+    fn blocked(&mut self, by: Blocked) -> BoxFuture<'_, wasmtime::Result<()>> {
+        let _ = by;
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// The export of the world `guarded-agent` that `agent` has not.
+const GUARDRAILS: &str = "guardrails";
 
 /// How long past its deadline a guest may go before the backstop traps it.
 const BACKSTOP: Duration = Duration::from_secs(1);
@@ -60,33 +99,59 @@ pub async fn run<T>(
     wall: Duration,
 ) -> Result<Result<Outcome, Failure>, Fault>
 where
-    T: AsMut<Host> + Send + 'static,
+    T: Around,
 {
     let polls = Arc::default();
     let mut store = store(&sandbox, data, wall, &polls).map_err(Fault::Host)?;
     let call = async {
-        let agent = pre.instantiate_async(&mut store).await?;
-        agent.call_run(&mut store, &turn).await
+        let ended = turned(&mut store, pre, turn).await;
+        if let Err(error) = &ended
+            && let Some(blocked) = error.downcast_ref::<Blocked>()
+        {
+            store.data_mut().blocked(blocked.clone()).await?;
+        }
+        ended
     };
     let ended = counted(&polls, call).await;
     ended.map_err(|error| fault(&mut store, error))
 }
 
-/// Asks a component what it is.
+async fn turned<T: Around>(
+    store: &mut Store<T>,
+    pre: AgentPre<T>,
+    turn: Turn,
+) -> wasmtime::Result<Result<Outcome, Failure>> {
+    let agent = pre.instantiate_async(&mut *store).await?;
+    let turn = store.data_mut().begin(turn).await?;
+    let returned = agent.call_run(&mut *store, &turn).await?;
+    store.data_mut().returned().await?;
+    Ok(returned)
+}
+
+/// Asks a component what it is; and where it says so, which guardrails it declares.
 pub async fn describe<T>(
     sandbox: Sandbox,
     pre: AgentPre<T>,
     data: T,
     wall: Duration,
-) -> Result<Manifest, Fault>
+) -> Result<(Manifest, Vec<String>), Fault>
 where
     T: AsMut<Host> + Send + 'static,
 {
     let polls = Arc::default();
     let mut store = store(&sandbox, data, wall, &polls).map_err(Fault::Host)?;
     let call = async {
-        let agent: Agent = pre.instantiate_async(&mut store).await?;
-        agent.call_describe(&mut store).await
+        let instance = pre.instance_pre().instantiate_async(&mut store).await?;
+        let agent = Agent::new(&mut store, &instance)?;
+        let manifest = agent.call_describe(&mut store).await?;
+        let declared = match instance.get_func(&mut store, GUARDRAILS) {
+            Some(declares) => {
+                let declares = declares.typed::<(), (Vec<String>,)>(&store)?;
+                declares.call_async(&mut store, ()).await?.0
+            }
+            None => Vec::new(),
+        };
+        Ok((manifest, declared))
     };
     let ended = counted(&polls, call).await;
     ended.map_err(|error| fault(&mut store, error))
@@ -137,6 +202,9 @@ fn fault<T: AsMut<Host>>(store: &mut Store<T>, error: wasmtime::Error) -> Fault 
     host.meter().set_fuel(budget.saturating_sub(left));
     if let Some(limit) = error.downcast_ref::<Limit>() {
         return Fault::Limit(*limit);
+    }
+    if let Some(blocked) = error.downcast_ref::<Blocked>() {
+        return Fault::Blocked(Box::new(blocked.clone()));
     }
     if let Some(away) = error.downcast_ref::<Away>() {
         return Fault::Away(*away);

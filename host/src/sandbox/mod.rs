@@ -17,7 +17,7 @@ pub mod wasi;
 pub use bindings::{Agent, AgentPre};
 pub use engine::{Config, Sandbox};
 pub use host::{Host, Meter, Place};
-pub use invoke::{Away, Blame, Fault};
+pub use invoke::{Around, Away, Blame, Blocked, Fault};
 pub use journal::{Answered, Begun, Intended, Intent, Journal, Left, Repeat, Ticket};
 pub use limits::{Limit, Limits};
 pub use schedule::{Running, Scheduler};

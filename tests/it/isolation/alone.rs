@@ -20,6 +20,8 @@ impl AsMut<Host> for Guest {
     }
 }
 
+impl invoke::Around for Guest {}
+
 struct Nothing;
 
 impl HasData for Nothing {

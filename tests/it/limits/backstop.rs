@@ -77,5 +77,5 @@ async fn a_guest_that_ends_within_the_second_is_left_alone() {
     let sandbox = engine();
     let pre = describes(&sandbox, "(i32.const 1024)");
     let ended = invoke::describe(sandbox, pre, asked(1_000_000), Duration::ZERO).await;
-    assert_eq!(ended.unwrap().name, "raw");
+    assert_eq!(ended.unwrap().0.name, "raw");
 }

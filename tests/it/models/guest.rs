@@ -2,8 +2,10 @@
 //! second life of the run is given the same chunks without asking the provider.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bulkhead::billing::Meter;
+use bulkhead::guardrails::Guard;
 use bulkhead::kit::Error;
 use bulkhead::models::guest::{Context, View, recorded_tokens};
 use bulkhead::sandbox::bindings::bulkhead::agent::model::{
@@ -132,6 +134,7 @@ impl Life {
                 org: room.org(),
                 alias: "default".to_owned(),
                 meter: Meter::new(),
+                guard: Guard::new(Arc::default()),
             },
             host: Host::new(Limits::default(), meter, [7; 32]),
             tape,

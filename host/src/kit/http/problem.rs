@@ -25,6 +25,9 @@ pub struct Problem {
     pub request_id: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<ProblemField>,
+    /// Entries of a list that are wrong, where the request did not carry the list itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entries: Vec<ProblemEntry>,
 }
 
 /// One field of the body that is wrong.
@@ -33,6 +36,14 @@ pub struct ProblemField {
     /// A JSON pointer into the body.
     pub pointer: String,
     pub detail: String,
+}
+
+/// One entry of a list that is wrong.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct ProblemEntry {
+    pub index: usize,
+    pub value: String,
+    pub reason: String,
 }
 
 impl From<&Error> for Problem {
@@ -50,6 +61,15 @@ impl From<&Error> for Problem {
                 .map(|field| ProblemField {
                     pointer: field.pointer.clone(),
                     detail: field.detail.clone(),
+                })
+                .collect(),
+            entries: error
+                .entries
+                .iter()
+                .map(|entry| ProblemEntry {
+                    index: entry.index,
+                    value: entry.value.clone(),
+                    reason: entry.reason.clone(),
                 })
                 .collect(),
         }

@@ -6,21 +6,27 @@ use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 use serde_json::json;
+use time::OffsetDateTime;
 
 use super::execute::{Ended, Stopped, Work, in_flight};
+use crate::guardrails::{At, Guard, Violation};
 use crate::kit::{Error, Result};
 use crate::runs::log::change::{End, FENCED};
 use crate::runs::log::event::Done;
 use crate::runs::log::record::Rest;
 use crate::runs::log::step::DIVERGED;
+use crate::runs::start::occurred;
 use crate::runs::log::{Change, Event, StopCause, all_events, text_of};
 use crate::runs::{Receipt, Runs, Usage, store};
 use crate::sandbox::bindings::bulkhead::agent::types::{Failure, Outcome};
 use crate::sandbox::wasi::{Log, Written};
-use crate::sandbox::{Blame, Fault, Limit};
+use crate::sandbox::{Blame, Blocked, Fault, Limit};
 
 /// Text of an author's or a provider's error that is kept.
 const MESSAGE_MAX: usize = 4 << 10;
+
+/// The state of a run that a guardrail ended.
+const BLOCKED: &str = "blocked";
 
 const FAILED: &str = "the host failed; its log has the cause";
 
@@ -40,7 +46,13 @@ impl Runs {
         if let Ended::Faulted(Fault::Host(error)) = &ended {
             tracing::error!(run = %work.row.run, error = format!("{error:#}"), "a host call failed");
         }
-        let rest = work.record.rest();
+        let rest = match work.record.rest() {
+            Ok(rest) => rest,
+            Err(error) => {
+                tracing::error!(run = %work.row.run, %error, cause = error.chain(), "a run's end was not written");
+                return;
+            }
+        };
         let verdict = match &ended {
             Ended::Returned(_) if rest.unsaid => {
                 tracing::error!(run = %work.row.run, "a run came to its end without what it had said before");
@@ -99,12 +111,19 @@ impl Runs {
         (log, rest, closing): (Option<&Log>, Rest, bool),
     ) -> Result<()> {
         let now = self.inner.clock.now();
+        let guard = work.record.guard();
+        let mut verdict = verdict;
+        verdict.clean(&guard);
         let usage = usage(work, now);
         let receipt = receipt(work, ended, usage);
         let fault = verdict
             .fault
             .as_ref()
             .map(|(blame, message)| json!({ "blame": blame, "message": message }));
+        let by = match ended {
+            Ended::Faulted(Fault::Blocked(by)) => Some(&**by),
+            _ => None,
+        };
         let done = Event::Done(Box::new(Done {
             state: verdict.state,
             stop_reason: verdict.stop_reason.to_owned(),
@@ -120,15 +139,14 @@ impl Runs {
             output: rest.text,
             fault: fault.map(|fault| fault.to_string()),
             receipt: serde_json::to_string(&receipt)?,
-            guest_log: log
-                .and_then(guest_log)
-                .map(|log| serde_json::to_string(&log))
-                .transpose()?,
+            guest_log: log.and_then(guest_log).map(|log| kept(&log, &guard)).transpose()?,
             events,
             steps: rest.steps,
             at: now,
             closing,
             usage: store::usage_record(&work.row, usage, now),
+            blocked: by.map(serde_json::to_string).transpose()?,
+            violations: self.violations(work, now, by),
         };
         let change = Change::End {
             key: work.record.key,
@@ -148,7 +166,26 @@ impl Runs {
     }
 }
 
+impl Runs {
+    /// What guardrails did to the run, as rows.
+    fn violations(&self, work: &Work, at: OffsetDateTime, by: Option<&Blocked>) -> Vec<Violation> {
+        let mut rows = self.rewritten(&work.row, at, &work.record.guard().rewrites());
+        if let Some(by) = by {
+            let of = occurred(&work.row, at);
+            rows.push(Violation::blocked(of, self.inner.ids.next(), by));
+        }
+        rows
+    }
+}
+
 impl Verdict {
+    /// What is said of a failure may hold the guest's words, or a provider's.
+    pub fn clean(&mut self, guard: &Guard) {
+        if let Some((_, message)) = &mut self.fault {
+            guard.clean(At::Log, message);
+        }
+    }
+
     fn completed(stop_reason: &'static str) -> Self {
         Self {
             state: "completed",
@@ -185,6 +222,11 @@ pub fn verdict(ended: &Ended) -> Verdict {
         Ended::Faulted(Fault::Limit(limit)) => {
             Verdict::failed(limit_reason(*limit), Blame::Limit, &limit.to_string())
         }
+        Ended::Faulted(Fault::Blocked(by)) => Verdict {
+            state: BLOCKED,
+            stop_reason: by.stop_reason,
+            fault: None,
+        },
         Ended::Faulted(Fault::Trap(what)) => Verdict::failed("trap", Blame::Guest, what),
         Ended::Faulted(Fault::Host(error)) => match error.downcast_ref::<Error>() {
             Some(diverged) if diverged.is(DIVERGED) => {
@@ -287,6 +329,13 @@ fn guest_log(log: &Log) -> Option<GuestLog> {
         log: log.lines.written(),
     };
     (kept.stdout.is_some() || kept.stderr.is_some() || kept.log.is_some()).then_some(kept)
+}
+
+/// The log as it may be kept.
+fn kept(log: &GuestLog, guard: &Guard) -> Result<String> {
+    let mut log = serde_json::to_value(log)?;
+    guard.clean_json(At::Log, &mut log);
+    Ok(log.to_string())
 }
 
 /// An error's text as it may be shown: bounded, without control characters.

@@ -33,7 +33,7 @@ impl Runs {
     async fn write_leave(&self, work: &Work, wake_at: Option<OffsetDateTime>) -> Result<()> {
         let now = self.inner.clock.now();
         let leave = Leave {
-            events: work.record.rest().held,
+            events: work.record.leaves(),
             wake_at,
             usage: serde_json::to_string(&usage(work, now))?,
         };

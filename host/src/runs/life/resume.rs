@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::execute::{QUEUED, Work};
 use super::{execute, past};
+use crate::guardrails::Guard;
 use crate::kit::{Error, Result, error};
 use crate::limits::Effective;
 use crate::models::guest::recorded_tokens;
@@ -72,7 +73,8 @@ impl Runs {
     }
 
     fn bare(&self, claimed: Claimed, live: &Arc<Live>, limits: Arc<Effective>) -> Work {
-        let record = self.record(claimed.key(), live, &[]);
+        let guard = Guard::new(Arc::clone(&claimed.resolved.guardrails));
+        let record = self.record(claimed.key(), live, &[], &guard);
         let bound = (claimed.resolved, limits);
         let mut work = Work::new(claimed.row, bound, Vec::new(), record);
         if let Some(used) = claimed.suspended_usage {
@@ -91,7 +93,8 @@ impl Runs {
     async fn remember(&self, work: &mut Work) -> Result<()> {
         let (db, org, run) = (&self.inner.db, work.row.org, work.row.run);
         let said = all_events(db, org, run).await?;
-        work.record = self.record(work.record.key, &work.record.live, &said);
+        let guard = Guard::new(Arc::clone(&work.resolved.guardrails));
+        work.record = self.record(work.record.key, &work.record.live, &said, &guard);
         let input: Input = serde_json::from_str(&work.row.input).map_err(Error::internal)?;
         work.messages = input.messages;
         let (past, fuel) = past(db, org, run).await?;

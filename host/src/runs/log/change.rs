@@ -12,6 +12,7 @@ use super::step::{Intention, Step};
 use super::store;
 use super::{Live, Stored};
 use crate::billing::{self, UsageRecord};
+use crate::guardrails::{self, Violation};
 use crate::kit::commit::{Apply, Weigh};
 use crate::kit::{Code, Result};
 use crate::runs::store::NewRow;
@@ -27,6 +28,8 @@ pub enum Change {
         live: Arc<Live>,
         row: Box<NewRow>,
         started: Stored,
+        /// What of its input was redacted.
+        violations: Vec<Violation>,
     },
     /// It left the queue.
     Running { key: Key, live: Arc<Live> },
@@ -86,6 +89,10 @@ pub struct End {
     /// It closes a log that has lost a write, after the last event that is there.
     pub closing: bool,
     pub usage: UsageRecord,
+    /// The guardrail that ended it, as JSON.
+    pub blocked: Option<String>,
+    /// What guardrails did to it.
+    pub violations: Vec<Violation>,
 }
 
 impl Change {
@@ -229,12 +236,21 @@ struct Rows<'a> {
     running: Vec<Key>,
     leaves: Vec<(Key, &'a Leave)>,
     ends: Vec<(Key, &'a End)>,
+    violations: Vec<&'a Violation>,
 }
 
 impl<'a> Rows<'a> {
     fn add(&mut self, change: &'a Change) {
         match change {
-            Change::Begin { row, started, .. } => self.events.push((row.key(), started)),
+            Change::Begin {
+                row,
+                started,
+                violations,
+                ..
+            } => {
+                self.events.push((row.key(), started));
+                self.violations.extend(violations);
+            }
             Change::Running { key, .. } => self.running.push(*key),
             Change::Events { key, events, .. } => {
                 self.events.extend(events.iter().map(|event| (*key, event)));
@@ -251,6 +267,7 @@ impl<'a> Rows<'a> {
                     .extend(end.events.iter().map(|event| (*key, event)));
                 self.steps.extend(end.steps.iter().map(|step| (*key, step)));
                 self.ends.push((*key, &**end));
+                self.violations.extend(&end.violations);
             }
         }
     }
@@ -262,6 +279,7 @@ impl<'a> Rows<'a> {
         store::insert_steps(tx, &self.steps).await?;
         store::insert_events(tx, &self.events).await?;
         store::leave_runs(tx, &self.leaves).await?;
+        guardrails::insert_violations(tx, &self.violations).await?;
         if !self.ends.is_empty() {
             let usage: Vec<UsageRecord> =
                 self.ends.iter().map(|(_, end)| end.usage.clone()).collect();

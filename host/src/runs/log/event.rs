@@ -7,6 +7,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::runs::{Receipt, RunId, Usage};
+use crate::sandbox::Blocked;
 
 /// One fact of a run.
 #[derive(Clone, Debug, Serialize)]
@@ -43,6 +44,8 @@ pub enum Event {
     Retract {
         from: i32,
     },
+    /// A guardrail ended the run; nothing but `done` follows.
+    Blocked(Box<Blocked>),
     /// The last event.
     Done(Box<Done>),
 }
@@ -85,6 +88,7 @@ impl Event {
             Self::Citation(_) => "citation",
             Self::Status { .. } => "status",
             Self::Retract { .. } => "retract",
+            Self::Blocked(_) => "blocked",
             Self::Done(_) => DONE,
         }
     }

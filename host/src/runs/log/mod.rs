@@ -6,6 +6,7 @@ pub mod event;
 pub mod http;
 pub mod live;
 pub mod record;
+mod shown;
 pub mod step;
 mod store;
 pub mod stream;

@@ -9,8 +9,10 @@ use std::time::Duration;
 use serde_json::Value;
 use time::OffsetDateTime;
 
+use super::shown::Shown;
 use super::step::{DIVERGED, Intention};
 use super::{Change, Event, Live, Step, Stored};
+use crate::guardrails::Guard;
 use crate::kit::commit::{Committed, Durable, Weigh as _, Writer};
 use crate::kit::{Clock, Error, OrgId, Result, Tasks};
 use crate::runs::RunId;
@@ -55,6 +57,9 @@ struct State {
     /// How many host calls a replay had begun when it said its last event.
     last_said_in: u64,
     text: String,
+    shown: Shown,
+    /// What a replay had said before its last call that says something.
+    before_last: Option<Before>,
     /// What an earlier life said and this one has not come to yet.
     said: VecDeque<Stored>,
     /// Answers that were incomplete when their guest was dropped.
@@ -65,12 +70,21 @@ struct State {
     unsettled: VecDeque<Durable>,
 }
 
+/// A place in what a replay says.
+#[derive(Debug)]
+struct Before {
+    held: usize,
+    shown: Shown,
+}
+
 impl State {
-    fn new(next_event: i32, said: VecDeque<Stored>) -> Self {
+    fn new(next_event: i32, said: VecDeque<Stored>, guard: &Arc<Guard>) -> Self {
         Self {
             next_event,
             last_said_in: 0,
             text: String::new(),
+            shown: Shown::new(guard),
+            before_last: None,
             said,
             left: Vec::new(),
             held: Vec::new(),
@@ -106,11 +120,13 @@ impl Record {
         key: Key,
         live: Arc<Live>,
         said: &[Stored],
+        guard: &Arc<Guard>,
         (writer, clock, tasks): (Writer<Change>, Clock, Tasks),
     ) -> Arc<Self> {
         let state = State::new(
             said.last().map_or(0, |event| event.seq) + 1,
             standing(said).into(),
+            guard,
         );
         Arc::new(Self {
             key,
@@ -122,13 +138,13 @@ impl Record {
     }
 
     /// The log of a replay: it holds what is said, numbered as the run numbered it, and writes nothing.
-    pub fn held(key: Key, clock: Clock, meter: Arc<Meter>) -> Arc<Self> {
+    pub fn held(key: Key, clock: Clock, meter: Arc<Meter>, guard: &Arc<Guard>) -> Arc<Self> {
         Arc::new(Self {
             key,
             live: Live::new(key.run),
             clock,
             sink: Sink::Held(meter),
-            state: Mutex::new(State::new(2, VecDeque::new())),
+            state: Mutex::new(State::new(2, VecDeque::new(), guard)),
         })
     }
 
@@ -144,6 +160,28 @@ impl Record {
     /// Adds an event; returns before it is durable. It is on its way within `HELD_FOR`. What an earlier life has said
     /// is not said again, and must be the same.
     pub async fn say(self: &Arc<Self>, event: Event) -> Result<()> {
+        for event in self.shown(event) {
+            self.add(event).await?;
+        }
+        Ok(())
+    }
+
+    /// What a client may see of an event. Nothing is held back before the end.
+    fn shown(&self, event: Event) -> impl Iterator<Item = Event> {
+        let mut state = self.lock();
+        if let Sink::Held(meter) = &self.sink {
+            state.last_said_in = meter.host_calls();
+            state.before_last = Some(Before {
+                held: state.held.len(),
+                shown: state.shown.clone(),
+            });
+        }
+        let ends = matches!(event, Event::Blocked(_));
+        let rest = ends.then(|| state.shown.rest()).flatten();
+        rest.into_iter().chain(state.shown.event(event))
+    }
+
+    async fn add(self: &Arc<Self>, event: Event) -> Result<()> {
         if self.has_said(&event)? {
             return Ok(());
         }
@@ -231,17 +269,50 @@ impl Record {
 
     /// For the end, which writes what is still held with itself. What an earlier life had shown and this one did not
     /// come to was shown all the same.
-    pub fn rest(&self) -> Rest {
+    pub fn rest(&self) -> Result<Rest> {
+        let last = self.lock().shown.rest();
+        // An earlier life that came further has said it.
+        let further = !self.lock().said.is_empty();
+        if let Some(last) = last.filter(|_| !further) {
+            self.hold(&last)?;
+        }
         let mut state = self.lock();
         let mut text = state.text.clone();
         text.extend(state.said.iter().filter_map(Stored::text));
-        Rest {
+        Ok(Rest {
             held: std::mem::take(&mut state.held),
             next_event: state.next_event,
             text,
             steps: std::mem::take(&mut state.left),
             unsaid: !state.said.is_empty(),
+        })
+    }
+
+    /// What is not written yet of a run that goes on elsewhere, or later. What is held back of its text stays so: its
+    /// next life says it again.
+    pub fn leaves(&self) -> Vec<Stored> {
+        std::mem::take(&mut self.lock().held)
+    }
+
+    /// A replay was stopped in the call that said something last, before it was said: everything but that.
+    pub fn without_last(&self) -> Result<Vec<Stored>> {
+        let (mut said, rest) = {
+            let mut state = self.lock();
+            let said = state.held.clone();
+            match state.before_last.take() {
+                Some(mut before) => (said[..before.held].to_vec(), before.shown.rest()),
+                None => (said, None),
+            }
+        };
+        if let Some(rest) = rest {
+            said.push(rest.store(said.last().map_or(2, |last| last.seq + 1), self.clock.now())?);
         }
+        Ok(said)
+    }
+
+    /// The guardrails of this life.
+    pub fn guard(&self) -> Arc<Guard> {
+        Arc::clone(self.lock().shown.guard())
     }
 
     /// Whether an earlier life said this event here.
@@ -271,9 +342,6 @@ impl Record {
             state.text.push_str(text);
         }
         state.held_bytes += stored.data.len();
-        if let Sink::Held(meter) = &self.sink {
-            state.last_said_in = meter.host_calls();
-        }
         state.held.push(stored);
         let full = state.held_bytes >= HELD_BYTES_MAX;
         Ok(if full { HELD_MAX } else { state.held.len() })

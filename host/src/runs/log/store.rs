@@ -229,10 +229,10 @@ pub(super) async fn end_runs(tx: &mut PgConnection, ends: &[(Key, &End)]) -> Res
     ends.sort_unstable_by_key(|(key, _)| key.run);
     let rows = sqlx::query!(
         r#"update runs set state = t.state, stop_reason = t.stop_reason, output = t.output, fault = t.fault::json,
-           receipt = t.receipt::json, guest_log = t.guest_log::json, ended_at = t.ended_at
+           receipt = t.receipt::json, guest_log = t.guest_log::json, ended_at = t.ended_at, blocked = t.blocked::json
          from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-           $9::timestamptz[], $10::integer[])
-           as t (org, run, state, stop_reason, output, fault, receipt, guest_log, ended_at, held)
+           $9::timestamptz[], $10::integer[], $11::text[])
+           as t (org, run, state, stop_reason, output, fault, receipt, guest_log, ended_at, held, blocked)
          where org_id = t.org and id = t.run and term = t.held and coalesce(runs.ended_at, 'infinity') = 'infinity'
          returning org_id as "org: OrgId", id as "run: RunId", term"#,
         &column!(ends, (key, _) => key.org.0),
@@ -245,6 +245,7 @@ pub(super) async fn end_runs(tx: &mut PgConnection, ends: &[(Key, &End)]) -> Res
         &column!(ends, (_, end) => end.guest_log.clone()) as &[Option<String>],
         &column!(ends, (_, end) => end.at),
         &column!(ends, (key, _) => key.term),
+        &column!(ends, (_, end) => end.blocked.clone()) as &[Option<String>],
     )
     .fetch_all(tx)
     .await?;

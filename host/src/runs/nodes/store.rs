@@ -1,10 +1,12 @@
 //! The statements of nodes: heartbeats, cancels told to the database only, and the runs of the dead.
 
+use std::sync::Arc;
+
 use sqlx::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::agents::{AgentId, Resolved};
+use crate::agents::{self, AgentId, Resolved};
 use crate::identity::KeyId;
 use crate::kit::{Error, OrgId, Result};
 use crate::runs::log::record::Key;
@@ -87,6 +89,7 @@ struct ClaimedRow {
     suspended_usage: Option<String>,
     digest: Vec<u8>,
     model: Option<String>,
+    guardrails: Option<serde_json::Value>,
 }
 
 impl ClaimedRow {
@@ -100,6 +103,7 @@ impl ClaimedRow {
                 digest: bytes(self.digest).map_err(broken)?,
                 channel: None,
                 model: self.model.unwrap_or_else(|| "default".to_owned()),
+                guardrails: Arc::new(agents::declared(self.guardrails)),
             },
             row: NewRow {
                 org: self.org,
@@ -160,7 +164,7 @@ pub(super) async fn claim(
            returning r.org_id as "org: OrgId", r.id as "run: RunId", r.agent_id as "agent: AgentId", r.version, r.channel,
              r.input::text as "input!", r.seed, r.deadline_at, r.fuel_max, r.limits_digest, r.created_by, r.created_at, r.term, r.deaths,
              r.cancel_requested_at, c.state as was, r.suspended_usage::text as suspended_usage, v.digest,
-             v.manifest ->> 'model' as model"#,
+             v.manifest ->> 'model' as model, v.manifest -> 'guardrails' as guardrails"#,
         node.0,
         dead_after_ms,
         limit,
@@ -197,7 +201,7 @@ pub(super) async fn claim_due(
            returning r.org_id as "org: OrgId", r.id as "run: RunId", r.agent_id as "agent: AgentId", r.version, r.channel,
              r.input::text as "input!", r.seed, r.deadline_at, r.fuel_max, r.limits_digest, r.created_by, r.created_at, r.term, r.deaths,
              r.cancel_requested_at, c.state as was, r.suspended_usage::text as suspended_usage, v.digest,
-             v.manifest ->> 'model' as model"#,
+             v.manifest ->> 'model' as model, v.manifest -> 'guardrails' as guardrails"#,
         node.0,
         now,
         limit,

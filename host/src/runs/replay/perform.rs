@@ -10,6 +10,7 @@ use super::answers::{Answers, Saw, Seen};
 use super::report::Beyond;
 use crate::agents::Resolved;
 use crate::billing;
+use crate::guardrails::Guard;
 use crate::kit::{Error, OrgId, Result};
 use crate::limits::Effective;
 use crate::runs::imports::{Guest, Of};
@@ -116,13 +117,14 @@ impl Runs {
             run: found.view.id,
             term: found.lives,
         };
+        let guard = Guard::new(Arc::clone(&resolved.guardrails));
         let meter = Meter::new(found.view.created_at);
         let tokens = billing::Meter::default();
         for effect in found.past.effects.values() {
             tokens.settle(tokens.begin(0), effect.lost);
         }
         Attempt {
-            record: Record::held(key, self.inner.clock.clone(), Arc::clone(&meter)),
+            record: Record::held(key, self.inner.clock.clone(), Arc::clone(&meter), &guard),
             meter,
             tokens,
             seen: Seen::default(),
@@ -164,6 +166,12 @@ impl Runs {
     }
 }
 
+/// Whether the same was said, whenever it was.
+fn same(said: &[Stored], recorded: &[Stored]) -> bool {
+    let fact = |event: &Stored| (event.kind.clone(), event.data.clone());
+    said.iter().map(fact).eq(recorded.iter().map(fact))
+}
+
 impl Attempt {
     fn over(self, found: &Found, version: i32, wall_ms: i64) -> Result<Performed> {
         if let Some(diverged) = self.diverged() {
@@ -197,14 +205,19 @@ impl Attempt {
                 Some(Ended::Faulted(Fault::Host(error))) => {
                     return Err(Error::internal(format!("a replay failed: {error:#}")));
                 }
-                Some(ended) => End::Of(verdict(ended)),
+                Some(ended) => {
+                    let mut verdict = verdict(ended);
+                    verdict.clean(&self.record.guard());
+                    End::Of(verdict)
+                }
             }
         };
-        let mut said = self.record.rest().held;
-        // It was stopped in the call that says this, before it was said.
+        // It may have been stopped in the call that says the last of it, before it was said.
         let in_last_call = self.record.last_said_in() == self.meter.host_calls();
-        if here && in_last_call && said.len() == found.said.len() + 1 {
-            said.pop();
+        let without_last = self.record.without_last()?;
+        let mut said = self.record.rest()?.held;
+        if here && in_last_call && !same(&said, &found.said) && same(&without_last, &found.said) {
+            said = without_last;
         }
         let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         let tokens = self.tokens.total();

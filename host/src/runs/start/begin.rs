@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use time::OffsetDateTime;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::{Admitted, Message, NewRun, Started};
 use crate::agents::Resolved;
+use crate::guardrails::{self, Guard, Occurred, Rewrite, Violation, redact};
 use crate::identity::Caller;
 use crate::kit::{Error, Result};
 use crate::limits::Effective;
@@ -16,6 +18,17 @@ use crate::runs::log::record::Key;
 use crate::runs::log::{Change, Event, Live, Record, Stored, stream::Stream};
 use crate::runs::store::NewRow;
 use crate::runs::{RunId, Runs};
+
+/// Whose violation it is, and when.
+pub(in crate::runs) fn occurred(row: &NewRow, at: OffsetDateTime) -> Occurred {
+    Occurred {
+        org: row.org,
+        agent: row.agent.0,
+        version: row.version,
+        run: row.run.0,
+        at,
+    }
+}
 
 impl Runs {
     /// Starts a run of `agent`. `id` is given where the request may be a repeat.
@@ -38,7 +51,9 @@ impl Runs {
             .limits
             .effective(caller.org, Some(version))
             .await?;
-        let messages = self.check(&new, &limits)?;
+        let mut messages = self.check(&new, &limits)?;
+        let mut new = new;
+        let rewrites = self.enter(caller, &resolved, (&mut messages, &mut new)).await?;
         let admitted = self
             .inner
             .admission
@@ -60,12 +75,15 @@ impl Runs {
         };
         let started = started.store(1, row.created_at)?;
         let key = row.key();
-        let record = self.record(key, &live, std::slice::from_ref(&started));
+        let guard = Guard::new(Arc::clone(&resolved.guardrails));
+        let record = self.record(key, &live, std::slice::from_ref(&started), &guard);
+        let violations = self.rewritten(&row, row.created_at, &rewrites);
         let work = Work::new(row.clone(), (resolved, limits), messages, record);
         let begin = Change::Begin {
             live: Arc::clone(&live),
             row: Box::new(row),
             started,
+            violations,
         };
         self.inner.live.insert(&live);
         // A task of its own: a client that goes away now must not leave a run that nobody executes.
@@ -79,12 +97,48 @@ impl Runs {
         Ok(Started { run, live, events })
     }
 
+    /// The guardrails of the entry. Nothing that may not be stored is left in the messages and what comes with them.
+    async fn enter(
+        &self,
+        caller: &Caller,
+        resolved: &Resolved,
+        (messages, new): (&mut [Message], &mut NewRun),
+    ) -> Result<Vec<Rewrite>> {
+        let of = guardrails::Of {
+            org: caller.org,
+            agent: resolved.agent.0,
+            version: resolved.version,
+        };
+        let texts = messages.iter_mut().map(|message| &mut message.text);
+        let rules = &resolved.guardrails;
+        let rewrites = self.inner.guardrails.enter(of, rules, texts.collect()).await?;
+        for value in new.metadata.iter_mut().flat_map(|metadata| metadata.values_mut()) {
+            let counts = &mut redact::Counts::default();
+            redact::json(redact::Set::SECRETS, value, counts);
+        }
+        Ok(rewrites)
+    }
+
+    /// What was rewritten of a run, as rows.
+    pub(in crate::runs) fn rewritten(
+        &self,
+        row: &NewRow,
+        at: OffsetDateTime,
+        rewrites: &[Rewrite],
+    ) -> Vec<Violation> {
+        let of = occurred(row, at);
+        let rows = rewrites.iter();
+        rows.map(|rewrite| Violation::rewritten(of, self.inner.ids.next(), rewrite))
+            .collect()
+    }
+
     /// The log of a run of this node that has said `said`.
     pub(in crate::runs) fn record(
         &self,
         key: Key,
         live: &Arc<Live>,
         said: &[Stored],
+        guard: &Arc<Guard>,
     ) -> Arc<Record> {
         let inner = &self.inner;
         let with = (
@@ -92,7 +146,7 @@ impl Runs {
             inner.clock.clone(),
             inner.tasks.clone(),
         );
-        Record::new(key, Arc::clone(live), said, with)
+        Record::new(key, Arc::clone(live), said, guard, with)
     }
 
     /// Makes the run durable, says so, and executes it.

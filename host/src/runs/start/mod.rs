@@ -10,6 +10,8 @@ use std::sync::Arc;
 use super::RunId;
 use super::log::{Live, stream::Stream};
 
+pub(super) use begin::occurred;
+
 pub use admission::{Admission, Admitted, Place, QUEUE_FULL, Queued};
 pub use input::{INPUT_REFUSED, Input, Message, NewRun, Role};
 
