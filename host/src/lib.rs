@@ -14,6 +14,7 @@ pub mod billing;
 pub mod guardrails;
 pub mod identity;
 pub mod knowledge;
+pub mod ledger;
 pub mod limits;
 pub mod models;
 pub mod runs;

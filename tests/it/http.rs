@@ -24,6 +24,7 @@ pub(crate) fn assert_problem(answer: &Answer) {
         "code",
         "request_id",
         "errors",
+        "entries",
     ];
     for field in problem.as_object().unwrap().keys() {
         assert!(known.contains(&field.as_str()), "`{field}` in {problem}");

@@ -81,6 +81,25 @@ const PLANTED: &[Planted] = &[
          where id = $1",
         "the host failed",
     ),
+    planted(
+        "I15",
+        "update runs set state = 'blocked', stop_reason = 'blocked:max_tokens' where id = $1",
+        "0 of 0 violations and 0 events",
+    ),
+    planted(
+        "I15",
+        "insert into guardrail_violations
+         select org_id, gen_random_uuid(), agent_id, version, id, 'max_tokens', 'max_tokens=1', 'model', 'blocked', 'm', '{}', now()
+         from runs where id = $1",
+        "0 of 1 violations and 0 events",
+    ),
+    planted("I15", "update run_events set kind = 'blocked' where run_id = $1 and seq = 2", "and 1 events"),
+    planted(
+        "I15",
+        "insert into outbox (org_id, id, topic, run_id, seq, at, data)
+         select org_id, gen_random_uuid(), 'audit.flagged', id, 9, now(), '{}' from runs where id = $1",
+        "0 and 1 notices",
+    ),
 ];
 
 /// A run with everything in it that an invariant is about.
@@ -110,6 +129,8 @@ async fn found(db: &PgPool, planted: &Planted, run: uuid::Uuid, key: &str) -> Ve
         "run_steps",
         "run_intents",
         "usage_records",
+        "guardrail_violations",
+        "outbox",
     ];
     for table in tables {
         let keep = format!("create table kept_{table} as table {table}");

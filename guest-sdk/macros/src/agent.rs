@@ -6,7 +6,9 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{Error, FnArg, Ident, ItemFn, LitStr, Path, Result, ReturnType, Token, bracketed, parenthesized};
+use syn::{
+    Error, FnArg, Ident, ItemFn, LitStr, Path, Result, ReturnType, Token, bracketed, parenthesized,
+};
 
 use crate::attribute::{bounded, documentation, plain_function, text_of};
 

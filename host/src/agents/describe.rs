@@ -81,10 +81,12 @@ impl Agents {
             }
         };
         match described {
-            Some(Ok((manifest, guardrails))) => Manifest::check(manifest).map(|manifest| Manifest {
-                guardrails,
-                ..manifest
-            }),
+            Some(Ok((manifest, guardrails))) => {
+                Manifest::check(manifest).map(|manifest| Manifest {
+                    guardrails,
+                    ..manifest
+                })
+            }
             Some(Err(Fault::Limit(limit))) => {
                 Err(DESCRIBE_FAILED.because(format!("`describe` was ended: {limit}.")))
             }

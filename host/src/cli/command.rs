@@ -4,7 +4,9 @@ use clap::{Parser, Subcommand};
 
 use super::operator::{keys, migrate, nodes};
 use super::terminal::{Failure, Format, Output};
-use super::{cancel, deploy, dev, doctor, knowledge, limits, run, runs, serve, versions};
+use super::{
+    cancel, deploy, dev, doctor, guardrails, knowledge, limits, run, runs, serve, versions,
+};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -32,6 +34,7 @@ pub(super) enum Command {
     Runs(runs::Args),
     Versions(versions::Args),
     Knowledge(knowledge::Args),
+    Guardrails(guardrails::Args),
     Limits(limits::Args),
     Keys(keys::Args),
     Migrate(migrate::Args),
@@ -51,6 +54,7 @@ impl Command {
             Self::Runs(args) => runs::run(args, out).await,
             Self::Versions(args) => versions::run(args, out).await,
             Self::Knowledge(args) => knowledge::run(args, out).await,
+            Self::Guardrails(args) => guardrails::run(args, out).await,
             Self::Limits(args) => limits::run(args, out).await,
             Self::Keys(args) => keys::run(args, out).await,
             Self::Migrate(args) => migrate::run(args, out).await,

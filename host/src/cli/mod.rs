@@ -8,6 +8,7 @@ mod command;
 mod deploy;
 mod dev;
 mod doctor;
+mod guardrails;
 mod knowledge;
 mod limits;
 mod operator;

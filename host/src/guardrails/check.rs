@@ -65,7 +65,9 @@ pub fn checked(rules: &Rules, text: &str) -> Checked {
         let kind = found.iter().find(|(kind, _)| kind.name() == name);
         match kind {
             Some((_, counts)) => {
-                let counts = counts.found().map(|(what, n)| (what.name().to_owned(), json!(n)));
+                let counts = counts
+                    .found()
+                    .map(|(what, n)| (what.name().to_owned(), json!(n)));
                 ("rewrite", Value::Object(counts.collect()))
             }
             None => ("allow", json!({})),

@@ -14,7 +14,8 @@ use super::{Guardrails, store};
 use crate::kit::{Code, Error, OrgId, Result};
 
 pub const RATE_LIMITED: Code = Code::new("rate_limited", 429, "The agent is started too often");
-pub const INPUT_TOO_LONG: Code = Code::new("input_too_long", 422, "The input is too long for the agent");
+pub const INPUT_TOO_LONG: Code =
+    Code::new("input_too_long", 422, "The input is too long for the agent");
 
 /// Whose run is to start.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +28,12 @@ pub struct Of {
 impl Guardrails {
     /// Asks the guardrails of a run's entry; a refusal is written down. `texts` are the messages that people wrote; in
     /// them nothing is left that may not be stored.
-    pub async fn enter(&self, of: Of, rules: &Rules, texts: Vec<&mut String>) -> Result<Vec<Rewrite>> {
+    pub async fn enter(
+        &self,
+        of: Of,
+        rules: &Rules,
+        texts: Vec<&mut String>,
+    ) -> Result<Vec<Rewrite>> {
         self.count_start(of, rules).await?;
         let chars: usize = texts.iter().map(|text| text.chars().count()).sum();
         let most = |rule: &Rule| match rule {
@@ -39,8 +45,10 @@ impl Guardrails {
         {
             let message = format!("the input has {chars} characters; {most} are allowed");
             let detail = json!({ "limit": most, "chars": chars });
-            self.refuse(of, (Kind::InputMaxChars, rule), message.clone(), detail).await?;
-            let error = INPUT_TOO_LONG.because(format!("The agent's guardrail `{rule}`: {message}."));
+            self.refuse(of, (Kind::InputMaxChars, rule), message.clone(), detail)
+                .await?;
+            let error =
+                INPUT_TOO_LONG.because(format!("The agent's guardrail `{rule}`: {message}."));
             return Err(error.field("/input", format!("at most {most} characters")));
         }
         let mut counts = Counts::default();
@@ -51,7 +59,9 @@ impl Guardrails {
             }
         }
         let found = by_kind(&counts).into_iter();
-        Ok(found.map(|(kind, of)| rewrite(rules, (kind, At::Input), &of)).collect())
+        Ok(found
+            .map(|(kind, of)| rewrite(rules, (kind, At::Input), &of))
+            .collect())
     }
 
     /// Counts one more start in every unit that is limited, or none of them.
@@ -70,7 +80,9 @@ impl Guardrails {
         let mut tx = self.db.begin().await?;
         for (most, per, rule) in &limits {
             let window = window(now, *per);
-            let counted = store::count_start(&mut tx, (of.org, of.agent), (per.name(), window), *most).await?;
+            let counted =
+                store::count_start(&mut tx, (of.org, of.agent), (per.name(), window), *most)
+                    .await?;
             if counted {
                 continue;
             }
@@ -80,7 +92,8 @@ impl Guardrails {
             self.refuse(of, (Kind::Rate, rule), message, detail).await?;
             let left = window + time::Duration::seconds(per.seconds()) - now;
             let wait = Duration::try_from(left).unwrap_or(Duration::from_secs(1));
-            let what = format!("The agent's guardrail `{rule}` allows no more runs now; try again later.");
+            let what =
+                format!("The agent's guardrail `{rule}` allows no more runs now; try again later.");
             // Whole seconds, rounded up: a client that waits so long is let in.
             let wait = Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
             return Err(RATE_LIMITED.because(what).retry_after(wait));
@@ -126,15 +139,23 @@ fn window(now: OffsetDateTime, per: Per) -> OffsetDateTime {
 pub(super) fn by_kind(counts: &Counts) -> Vec<(Kind, Counts)> {
     let (mut secrets, mut pii) = (Counts::default(), Counts::default());
     for (what, count) in counts.found() {
-        let of = if what == What::Secret { &mut secrets } else { &mut pii };
+        let of = if what == What::Secret {
+            &mut secrets
+        } else {
+            &mut pii
+        };
         (0..count).for_each(|_| of.add(what));
     }
     let all = [(Kind::Secrets, secrets), (Kind::Pii, pii)];
-    all.into_iter().filter(|(_, counts)| !counts.is_empty()).collect()
+    all.into_iter()
+        .filter(|(_, counts)| !counts.is_empty())
+        .collect()
 }
 
 pub(super) fn rewrite(rules: &Rules, (kind, at): (Kind, At), counts: &Counts) -> Rewrite {
-    let found = counts.found().map(|(what, count)| (what.name().to_owned(), json!(count)));
+    let found = counts
+        .found()
+        .map(|(what, count)| (what.name().to_owned(), json!(count)));
     let declared = |rule: &Rule| matches!(rule, Rule::Pii { .. }).then_some(());
     let rule = match kind {
         Kind::Pii => rules.find(declared).map_or(kind.name(), |(_, rule)| rule),

@@ -64,7 +64,12 @@ impl Guard {
         {
             let message = format!("the model was to be asked more than {most} times");
             let detail = json!({ "limit": most });
-            return Err(blocked(Kind::MaxIterations, rule, At::Model, (message, detail)));
+            return Err(blocked(
+                Kind::MaxIterations,
+                rule,
+                At::Model,
+                (message, detail),
+            ));
         }
         let Some((most, rule)) = self.rules.find(tokens) else {
             state.generations += 1;
@@ -114,7 +119,12 @@ impl Guard {
         {
             let message = format!("more than {most} tool calls were to be made");
             let detail = json!({ "limit": most });
-            return Err(blocked(Kind::MaxToolCalls, rule, At::Tool, (message, detail)));
+            return Err(blocked(
+                Kind::MaxToolCalls,
+                rule,
+                At::Tool,
+                (message, detail),
+            ));
         }
         state.calls += 1;
         Ok(())
@@ -129,7 +139,12 @@ impl Guard {
             Some((list, rule)) if !list.iter().any(|known| known == tool) => {
                 let message = "a tool was asked for that is not on the list".to_owned();
                 let detail = json!({ "allowed": list.len() });
-                Err(blocked(Kind::ToolAllowlist, rule, At::Tool, (message, detail)))
+                Err(blocked(
+                    Kind::ToolAllowlist,
+                    rule,
+                    At::Tool,
+                    (message, detail),
+                ))
             }
             _ => Ok(()),
         }
@@ -163,7 +178,12 @@ impl Guard {
         }
         let message = "the answer had passages of knowledge and cites none of them".to_owned();
         let detail = json!({ "passages": state.passages, "citations": 0 });
-        Err(blocked(Kind::RequireCitation, rule, At::Finish, (message, detail)))
+        Err(blocked(
+            Kind::RequireCitation,
+            rule,
+            At::Finish,
+            (message, detail),
+        ))
     }
 
     /// What may pass at a place: credentials never, personal data where the rules let it.
@@ -213,9 +233,10 @@ impl Guard {
     /// Everything that was rewritten.
     pub fn rewrites(&self) -> Vec<Rewrite> {
         let state = self.lock();
-        let redacted = state.redacted.iter().map(|((kind, at), counts)| {
-            super::entry::rewrite(&self.rules, (*kind, *at), counts)
-        });
+        let redacted = state
+            .redacted
+            .iter()
+            .map(|((kind, at), counts)| super::entry::rewrite(&self.rules, (*kind, *at), counts));
         let rewritten = state.rewritten.iter().map(|((rule, at), count)| Rewrite {
             kind: Kind::Component,
             rule: rule.clone(),
@@ -245,7 +266,7 @@ fn too_many(rule: &str, most: u32, used: u64) -> Blocked {
 }
 
 /// The envelope of a firing.
-pub(super) fn blocked(kind: Kind, rule: &str, at: At, (message, detail): (String, Value)) -> Blocked {
+pub fn blocked(kind: Kind, rule: &str, at: At, (message, detail): (String, Value)) -> Blocked {
     Blocked {
         stop_reason: kind.stop_reason(),
         kind: kind.name(),

@@ -9,13 +9,14 @@ pub mod http;
 pub mod redact;
 pub mod rules;
 mod store;
+pub mod topic;
 pub mod violations;
 
 use sqlx::PgPool;
 
 use crate::id;
-use crate::kit::http::Cursors;
 use crate::kit::error::Entry;
+use crate::kit::http::Cursors;
 use crate::kit::{Base, Clock, Code, Ids, Result};
 
 pub use check::{Check, Checked};
@@ -59,19 +60,30 @@ impl Guardrails {
     /// log, and guards nothing.
     pub fn declare(&self, strings: &[String]) -> Result<Rules> {
         let (rules, refused) = parse(strings);
-        let mut error = GUARDRAILS_REFUSED.because("Change the guardrails that `entries` names, and deploy again.");
+        let mut error = GUARDRAILS_REFUSED
+            .because("Change the guardrails that `entries` names, and deploy again.");
         for refused in refused {
             if refused.unknown && self.config.allow_unknown {
-                tracing::warn!(value = refused.value, "a guardrail is unknown and guards nothing");
+                tracing::warn!(
+                    value = refused.value,
+                    "a guardrail is unknown and guards nothing"
+                );
                 continue;
             }
-            error = error.field(format!("/guardrails/{}", refused.index), refused.reason.clone());
+            error = error.field(
+                format!("/guardrails/{}", refused.index),
+                refused.reason.clone(),
+            );
             error.entries.push(Entry {
                 index: refused.index,
                 value: refused.value,
                 reason: refused.reason,
             });
         }
-        if error.fields.is_empty() { Ok(rules) } else { Err(error) }
+        if error.fields.is_empty() {
+            Ok(rules)
+        } else {
+            Err(error)
+        }
     }
 }

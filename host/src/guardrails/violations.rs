@@ -109,7 +109,11 @@ pub struct ViolationView {
 const ACTIONS: [&str; 4] = ["refused", "blocked", "redacted", "rewritten"];
 
 impl Guardrails {
-    pub async fn violations(&self, caller: &Caller, query: ListQuery) -> Result<Page<ViolationView>> {
+    pub async fn violations(
+        &self,
+        caller: &Caller,
+        query: ListQuery,
+    ) -> Result<Page<ViolationView>> {
         if let Some(action) = &query.action
             && !ACTIONS.contains(&action.as_str())
         {
@@ -117,7 +121,9 @@ impl Guardrails {
             return Err(Error::invalid(format!("`action` must be one of {known}.")));
         }
         let run = query.run.as_deref().map(|run| {
-            let id = run.strip_prefix("run_").and_then(|id| Uuid::try_parse(id).ok());
+            let id = run
+                .strip_prefix("run_")
+                .and_then(|id| Uuid::try_parse(id).ok());
             id.ok_or_else(|| Error::invalid("`run` must be a run's id, such as `run_…`."))
         });
         let filter = store::Filter {
@@ -129,7 +135,9 @@ impl Guardrails {
             to: query.to,
         };
         let name = format!("violations {} {filter:?}", caller.org);
-        let (limit, start) = self.cursors.read(query.cursor.as_deref(), query.limit, &name)?;
+        let (limit, start) = self
+            .cursors
+            .read(query.cursor.as_deref(), query.limit, &name)?;
         let rows = store::list(&self.db, caller.org, &filter, (start, limit + 1)).await?;
         Ok(self.cursors.page(rows, limit, &name, |row| {
             let cursor = Cursor {

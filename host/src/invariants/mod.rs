@@ -40,6 +40,10 @@ pub const CHECKED: &[(&str, &str)] = &[
         "I14",
         "no run was lost to a panic or another failure of the host itself",
     ),
+    (
+        "I15",
+        "a run that a guardrail ended has one violation of its stop reason and one `blocked` event, others have none; who is told of it is told of both its events",
+    ),
 ];
 
 /// Of one invariant no more than this many violations are told.
@@ -75,6 +79,7 @@ pub async fn check(db: &PgPool) -> Result<Vec<Violation>> {
     tell("I10", store::leaked_keys(&mut *tx, TOLD_MAX).await?);
     tell("I13", store::unknown_versions(&mut *tx, TOLD_MAX).await?);
     tell("I14", store::panics(&mut *tx, TOLD_MAX).await?);
+    tell("I15", store::wrong_blocks(&mut *tx, TOLD_MAX).await?);
     tx.commit().await?;
     Ok(violations)
 }

@@ -154,3 +154,28 @@ pub(super) async fn panics(db: impl PgExecutor<'_>, limit: i64) -> Result<Vec<St
     );
     Ok(found.fetch_all(db).await?)
 }
+
+pub(super) async fn wrong_blocks(db: impl PgExecutor<'_>, limit: i64) -> Result<Vec<String>> {
+    let found = sqlx::query_scalar!(
+        r#"select format('run_%s ended with %s; %s violations and %s events say that a guardrail ended it, %s notices tell it',
+             replace(r.id::text, '-', ''), r.stop_reason, v.fitting || ' of ' || v.all_of_them, e.events, coalesce(o.ends, 0) || ' and ' || coalesce(o.flags, 0))
+             as "what!"
+           from runs r
+           cross join lateral (
+             select count(*) as all_of_them, count(*) filter (where r.stop_reason = 'blocked:' || kind) as fitting
+             from guardrail_violations where run_id = r.id and org_id = r.org_id and action = 'blocked') v
+           cross join lateral (
+             select count(*) as events from run_events where org_id = r.org_id and run_id = r.id and kind = 'blocked') e
+           left join (
+             select org_id, run_id, count(*) filter (where topic = 'agent_run.blocked') as ends,
+               count(*) filter (where topic = 'audit.flagged') as flags
+             from outbox where topic in ('agent_run.blocked', 'audit.flagged') and run_id is not null
+             group by org_id, run_id) o on o.org_id = r.org_id and o.run_id = r.id
+           where r.ended_at is not null
+             and ((r.state = 'blocked')::int <> v.fitting or v.fitting <> v.all_of_them or e.events <> v.fitting
+               or o.ends <> o.flags or o.ends > v.fitting)
+           limit $1"#,
+        limit
+    );
+    Ok(found.fetch_all(db).await?)
+}

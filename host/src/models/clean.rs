@@ -89,7 +89,11 @@ pub(super) fn request(guard: &Guard, request: &mut wit::Request) {
         clean(&mut tool.description);
         clean(&mut tool.input_schema);
     }
-    for part in request.messages.iter_mut().flat_map(|message| &mut message.parts) {
+    for part in request
+        .messages
+        .iter_mut()
+        .flat_map(|message| &mut message.parts)
+    {
         match part {
             wit::Part::Text(text) => clean(text),
             wit::Part::Passages(passages) => {

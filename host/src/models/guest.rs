@@ -5,19 +5,20 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use time::OffsetDateTime;
 use wasmtime::component::{HasData, Resource};
 
 use super::clean::{self, Clean};
+use super::recorded::{Answer, Recorded};
+
 use super::{GenerateError, Models, Request, Resolved, convert};
-use crate::billing::{Meter, Tokens, meter};
+use crate::billing::{Meter, meter};
 use crate::guardrails::redact::Counts;
 use crate::guardrails::{At, Guard};
 use crate::kit::OrgId;
 use crate::sandbox::bindings::bulkhead::agent::model as wit;
-use crate::sandbox::journal::{TookMore, unreadable};
+use crate::sandbox::journal::unreadable;
 use crate::sandbox::{Blocked, Host, Intended, Intent, Journal, Repeat, Ticket};
 
 /// How generations are called in the journal.
@@ -25,6 +26,8 @@ pub const KIND: &str = "model.generate";
 /// The contract's bounds. Not configuration: what is refused here is never recorded, so it must not change between
 /// two lives of a run.
 const REQUEST_BYTES_MAX: usize = 1 << 20;
+
+pub use super::recorded::recorded_tokens;
 
 /// What models keep of a run.
 #[derive(Clone, Debug)]
@@ -50,29 +53,6 @@ pub struct HasView;
 
 impl HasData for HasView {
     type Data<'a> = View<'a>;
-}
-
-/// A generation as it is recorded.
-#[derive(Debug, Serialize, Deserialize)]
-struct Recorded {
-    connection: String,
-    model: String,
-    chunks: VecDeque<wit::Chunk>,
-    /// Tokens of the request, for a generation that has no count.
-    input_estimate: u64,
-    /// What broke it off.
-    error: Option<wit::Error>,
-    /// Credentials that were taken out of it.
-    #[serde(default, skip_serializing_if = "Counts::is_empty")]
-    redacted: Counts,
-}
-
-/// The step's response.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Answer {
-    Ok(Recorded),
-    Err(wit::Error),
 }
 
 /// What stands behind a guest's `generation`.
@@ -193,8 +173,9 @@ impl View<'_> {
     }
 }
 
-impl wit::HostGeneration for View<'_> {
-    async fn next(
+impl View<'_> {
+    /// The next piece, recorded; guardrails have not seen it yet.
+    pub async fn next_piece(
         &mut self,
         generation: Resource<wit::Generation>,
     ) -> wasmtime::Result<Result<Option<wit::Chunk>, wit::Error>> {
@@ -223,7 +204,20 @@ impl wit::HostGeneration for View<'_> {
                 piece
             }
         };
-        mine.guarded(&guard, &piece).map_err(wasmtime::Error::new)?;
+        Ok(piece)
+    }
+}
+
+impl wit::HostGeneration for View<'_> {
+    async fn next(
+        &mut self,
+        generation: Resource<wit::Generation>,
+    ) -> wasmtime::Result<Result<Option<wit::Chunk>, wit::Error>> {
+        let mine = Resource::<Generation>::new_borrow(generation.rep());
+        let piece = self.next_piece(generation).await?;
+        let generation = self.host.table.get_mut(&mine)?;
+        let guarded = generation.guarded(&self.context.guard, &piece);
+        guarded.map_err(wasmtime::Error::new)?;
         self.host.answer(
             piece
                 .as_ref()
@@ -245,7 +239,11 @@ impl wit::HostGeneration for View<'_> {
             }
             Source::Replayed { ended_at, .. } => self.journal.arrive(ended_at),
         }
-        let tokens = if mine.counted { 0 } else { meter::estimate(mine.given) };
+        let tokens = if mine.counted {
+            0
+        } else {
+            meter::estimate(mine.given)
+        };
         let guarded = self.context.guard.generated(tokens);
         guarded.map_err(wasmtime::Error::new)
     }
@@ -330,75 +328,7 @@ impl Generation {
     }
 }
 
-impl Recorded {
-    /// Keeps what was taken; `true` where nothing follows.
-    fn take_in(&mut self, piece: &Result<Option<wit::Chunk>, wit::Error>) -> bool {
-        match piece {
-            Ok(Some(chunk)) => {
-                self.chunks.push_back(chunk.clone());
-                matches!(chunk, wit::Chunk::Finish(_))
-            }
-            Ok(None) => true,
-            Err(error) => {
-                self.error = Some(error.clone());
-                true
-            }
-        }
-    }
-
-    /// The provider's count, or an estimate of what was received, flagged.
-    fn tokens(&self) -> Tokens {
-        let counted = self.chunks.iter().find_map(|chunk| match chunk {
-            wit::Chunk::Finish(finish) => Some(&finish.usage),
-            _ => None,
-        });
-        match counted {
-            Some(usage) => Tokens {
-                input: usage.input_tokens,
-                output: usage.output_tokens,
-                estimated: usage.estimated,
-            },
-            // Refused before anything was generated.
-            None if self.chunks.is_empty() && self.error.is_some() => Tokens::default(),
-            None => Tokens {
-                input: self.input_estimate,
-                output: meter::estimate(self.chunks.iter().map(convert::chars).sum()),
-                estimated: true,
-            },
-        }
-    }
-
-    /// The next recorded piece, in a replay.
-    fn give_out(
-        &mut self,
-        ended: &mut bool,
-    ) -> wasmtime::Result<Result<Option<wit::Chunk>, wit::Error>> {
-        if *ended {
-            return Ok(Ok(None));
-        }
-        let piece = match (self.chunks.pop_front(), self.error.take()) {
-            (Some(chunk), error) => {
-                self.error = error;
-                Ok(Some(chunk))
-            }
-            (None, Some(error)) => Err(error),
-            (None, None) => return Err(unreadable(TookMore)),
-        };
-        *ended = matches!(piece, Err(_) | Ok(Some(wit::Chunk::Finish(_))));
-        Ok(piece)
-    }
-}
-
 /// What a guest is told; the host's own failure ends the run instead.
 pub(super) fn told(error: GenerateError) -> wasmtime::Result<wit::Error> {
     wit::Error::try_from(error).map_err(wasmtime::Error::from)
-}
-
-/// The tokens of a recorded generation, as its step's response states them: for runs that are ended from their
-/// journal alone.
-pub fn recorded_tokens(response: &str) -> Tokens {
-    match serde_json::from_str(response) {
-        Ok(Answer::Ok(recorded)) => recorded.tokens(),
-        _ => Tokens::default(),
-    }
 }

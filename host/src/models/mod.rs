@@ -12,6 +12,7 @@ pub mod guest;
 pub mod http;
 mod offline;
 mod openai;
+mod recorded;
 pub mod resolve;
 mod store;
 

@@ -42,6 +42,15 @@ impl Guest {
     pub(super) fn record(&self) -> &Arc<Record> {
         self.talk.record()
     }
+
+    /// The models, as the guest's own calls see them.
+    pub(super) fn models(&mut self) -> models::guest::View<'_> {
+        models::guest::View {
+            context: &mut self.models,
+            host: &mut self.host,
+            journal: &mut *self.journal,
+        }
+    }
 }
 
 impl AsMut<Host> for Guest {
@@ -176,11 +185,7 @@ fn linker(sandbox: &Sandbox) -> wasmtime::Result<Linker<Guest>> {
     wit::tools::add_to_linker::<Guest, guest::HasView>(l, talk)?;
     wit::model::add_to_linker::<Guest, models::guest::HasView>(l, |guest| {
         guest.host.call();
-        models::guest::View {
-            context: &mut guest.models,
-            host: &mut guest.host,
-            journal: &mut *guest.journal,
-        }
+        guest.models()
     })?;
     wit::knowledge::add_to_linker::<Guest, knowledge::guest::HasView>(l, |guest| {
         guest.host.call();

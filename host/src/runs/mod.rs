@@ -2,8 +2,8 @@
 //! end; the only room that knows every capability a guest is offered. Nothing but PostgreSQL is truth.
 
 pub mod cancel;
-pub mod guest;
 mod guards;
+pub mod guest;
 pub mod http;
 pub mod imports;
 pub mod journal;

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::future::{Future, ready};
 use std::pin::Pin;
+use std::sync::Arc;
 
+use bulkhead::guardrails::Guard;
 use bulkhead::knowledge::guest::{CiteError, Context, View};
 use bulkhead::sandbox::bindings::bulkhead::agent::knowledge::{Error, Hit, Host as _, Query};
 use bulkhead::sandbox::{Answered, Begun, Host, Intended, Journal, Limits, Meter, Repeat, Ticket};
@@ -69,7 +71,7 @@ impl Run {
     fn new(room: &Room, recorded: Vec<Value>) -> Self {
         let now = room.clock.now();
         Self {
-            context: Context::new(room.node("a"), room.org()),
+            context: Context::new(room.node("a"), room.org(), Guard::new(Arc::default())),
             host: Host::new(Limits::default(), Meter::new(now), [7; 32]),
             tape: Tape {
                 recorded: recorded.into(),

@@ -50,6 +50,13 @@ const OPERATIONS: &[Operation] = &[
         "deploy",
         r#"{"version":1}"#,
     ),
+    ("GET", "/v1/orgs/{org}/guardrails/violations", "read", ""),
+    (
+        "POST",
+        "/v1/orgs/{org}/guardrails/check",
+        "read",
+        r#"{"guardrails":["pii.redact","max_tokens=10"],"text":"jane@example.com"}"#,
+    ),
     ("GET", "/v1/orgs/{org}/limits", "read", ""),
     (
         "PUT",

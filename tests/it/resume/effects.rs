@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bulkhead::billing;
+use bulkhead::guardrails::Guard;
 use bulkhead::kit::commit::{Shape, Writer};
 use bulkhead::kit::{OrgId, Tasks};
 use bulkhead::runs::journal::RunJournal;
@@ -67,7 +68,8 @@ impl Lives {
         }
         .store(1, app.clock.now())
         .unwrap();
-        let record = Record::new(self.key, Live::new(self.key.run), &[started], with);
+        let guard = Guard::new(Arc::default());
+        let record = Record::new(self.key, Live::new(self.key.run), &[started], &guard, with);
         let (past, _) = life::past(&app.db, self.key.org, self.key.run)
             .await
             .unwrap();

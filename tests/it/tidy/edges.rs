@@ -7,20 +7,27 @@ use super::{code, none, sources};
 /// What knows no capability.
 const GROUND: [&str; 2] = ["kit", "sandbox"];
 /// A room, and the rooms it may import besides the ground and itself. What is missing here may import nothing.
-const ROOMS: [(&str, &[&str]); 8] = [
-    ("identity", &[]),
-    ("billing", &[]),
+const ROOMS: [(&str, &[&str]); 10] = [
+    ("ledger", &[]),
+    ("identity", &["ledger"]),
+    ("billing", &["identity", "ledger"]),
     ("invariants", &[]),
-    ("limits", &["identity"]),
-    ("agents", &["identity", "billing", "limits"]),
-    ("models", &["identity", "billing"]),
-    ("knowledge", &["identity", "billing"]),
+    ("limits", &["identity", "ledger"]),
+    ("guardrails", &["identity", "ledger"]),
+    (
+        "agents",
+        &["identity", "ledger", "billing", "limits", "guardrails"],
+    ),
+    ("models", &["identity", "ledger", "billing", "guardrails"]),
+    ("knowledge", &["identity", "ledger", "billing", "guardrails"]),
     (
         "runs",
         &[
             "identity",
+            "ledger",
             "billing",
             "limits",
+            "guardrails",
             "agents",
             "models",
             "knowledge",

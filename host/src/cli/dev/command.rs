@@ -10,8 +10,9 @@ use super::{agent, folder, greeting};
 use crate::app::Parts;
 use crate::cli::build::{Built, build};
 use crate::cli::stop::Stop;
-use crate::cli::terminal::{Failure, Output, log};
+use crate::cli::terminal::{Failure, Output, log, plain};
 use crate::config::{Config, Surroundings};
+use crate::guardrails;
 use crate::host::{Host, Pace};
 use crate::identity::Caller;
 use crate::kit::{Clock, Random, Tasks, db};
@@ -177,6 +178,11 @@ async fn deploy(
         .await
         .map_err(|error| Failure::new("build_failed", error.to_string()))??;
     let deployed = agent::deploy(&host.app.agents, caller, &built).await?;
+    let (_, unknown) = guardrails::parse(&deployed.version.manifest.guardrails);
+    for unknown in unknown {
+        let value = plain::line(&unknown.value);
+        out.note(format!("warning: the guardrail `{value}` is unknown and guards nothing: {}", unknown.reason));
+    }
     agent::read_knowledge(
         &host.app.knowledge,
         caller,
@@ -194,6 +200,8 @@ fn config(args: &Args) -> Result<Config, Failure> {
     config.metrics_listen = args.metrics_listen;
     config.shutdown_grace_ms = config.shutdown_grace_ms.min(GRACE_MS);
     // A model server on this machine rarely speaks TLS; a host others can reach must not be led to one.
+    // What a newer host knows may be declared while it is written; it is said, and guards nothing.
+    config.guardrails.allow_unknown = true;
     config.models.allow_http_models |= args.listen.ip().is_loopback();
     Ok(config)
 }

@@ -51,7 +51,12 @@ impl<'a> Ahead<'a> {
     }
 
     /// Where the bytes of a class end, from `from` on, at most `most` of them.
-    pub(super) fn run(&self, from: usize, most: usize, class: fn(u8) -> bool) -> Result<usize, More> {
+    pub(super) fn run(
+        &self,
+        from: usize,
+        most: usize,
+        class: fn(u8) -> bool,
+    ) -> Result<usize, More> {
         let mut at = from;
         while at < from + most && class(self.at(at)?) {
             at += 1;

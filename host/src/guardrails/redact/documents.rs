@@ -9,16 +9,82 @@ use super::numbers::luhn;
 
 /// How long an IBAN is, by country.
 const IBAN: [(&[u8; 2], usize); 76] = [
-    (b"AD", 24), (b"AE", 23), (b"AL", 28), (b"AT", 20), (b"AZ", 28), (b"BA", 20), (b"BE", 16), (b"BG", 22),
-    (b"BH", 22), (b"BR", 29), (b"BY", 28), (b"CH", 21), (b"CR", 22), (b"CY", 28), (b"CZ", 24), (b"DE", 22),
-    (b"DK", 18), (b"DO", 28), (b"EE", 20), (b"EG", 29), (b"ES", 24), (b"FI", 18), (b"FO", 18), (b"FR", 27),
-    (b"GB", 22), (b"GE", 22), (b"GI", 23), (b"GL", 18), (b"GR", 27), (b"GT", 28), (b"HR", 21), (b"HU", 28),
-    (b"IE", 22), (b"IL", 23), (b"IQ", 23), (b"IS", 26), (b"IT", 27), (b"JO", 30), (b"KW", 30), (b"KZ", 20),
-    (b"LB", 28), (b"LC", 32), (b"LI", 21), (b"LT", 20), (b"LU", 20), (b"LV", 21), (b"LY", 25), (b"MC", 27),
-    (b"MD", 24), (b"ME", 22), (b"MK", 19), (b"MR", 27), (b"MT", 31), (b"MU", 30), (b"NL", 18), (b"NO", 15),
-    (b"PK", 24), (b"PL", 28), (b"PS", 29), (b"PT", 25), (b"QA", 29), (b"RO", 24), (b"RS", 22), (b"SA", 24),
-    (b"SC", 31), (b"SE", 24), (b"SI", 19), (b"SK", 24), (b"SM", 27), (b"ST", 25), (b"SV", 28), (b"TL", 23),
-    (b"TN", 24), (b"TR", 26), (b"UA", 29), (b"XK", 20),
+    (b"AD", 24),
+    (b"AE", 23),
+    (b"AL", 28),
+    (b"AT", 20),
+    (b"AZ", 28),
+    (b"BA", 20),
+    (b"BE", 16),
+    (b"BG", 22),
+    (b"BH", 22),
+    (b"BR", 29),
+    (b"BY", 28),
+    (b"CH", 21),
+    (b"CR", 22),
+    (b"CY", 28),
+    (b"CZ", 24),
+    (b"DE", 22),
+    (b"DK", 18),
+    (b"DO", 28),
+    (b"EE", 20),
+    (b"EG", 29),
+    (b"ES", 24),
+    (b"FI", 18),
+    (b"FO", 18),
+    (b"FR", 27),
+    (b"GB", 22),
+    (b"GE", 22),
+    (b"GI", 23),
+    (b"GL", 18),
+    (b"GR", 27),
+    (b"GT", 28),
+    (b"HR", 21),
+    (b"HU", 28),
+    (b"IE", 22),
+    (b"IL", 23),
+    (b"IQ", 23),
+    (b"IS", 26),
+    (b"IT", 27),
+    (b"JO", 30),
+    (b"KW", 30),
+    (b"KZ", 20),
+    (b"LB", 28),
+    (b"LC", 32),
+    (b"LI", 21),
+    (b"LT", 20),
+    (b"LU", 20),
+    (b"LV", 21),
+    (b"LY", 25),
+    (b"MC", 27),
+    (b"MD", 24),
+    (b"ME", 22),
+    (b"MK", 19),
+    (b"MR", 27),
+    (b"MT", 31),
+    (b"MU", 30),
+    (b"NL", 18),
+    (b"NO", 15),
+    (b"PK", 24),
+    (b"PL", 28),
+    (b"PS", 29),
+    (b"PT", 25),
+    (b"QA", 29),
+    (b"RO", 24),
+    (b"RS", 22),
+    (b"SA", 24),
+    (b"SC", 31),
+    (b"SE", 24),
+    (b"SI", 19),
+    (b"SK", 24),
+    (b"SM", 27),
+    (b"ST", 25),
+    (b"SV", 28),
+    (b"TL", 23),
+    (b"TN", 24),
+    (b"TR", 26),
+    (b"UA", 29),
+    (b"XK", 20),
 ];
 
 /// Letters and digits of a number, and the place behind it; its groups are parted by one space each.
@@ -91,7 +157,8 @@ fn national_insurance(ahead: Ahead<'_>) -> Seen {
 fn codice_fiscale(ahead: Ahead<'_>) -> Seen {
     const SHAPE: &[u8; 16] = b"AAAAAA00A00A000A";
     const ODD: [u32; 26] = [
-        1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23,
+        1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24,
+        23,
     ];
     let mut sum = 0;
     for (place, shape) in SHAPE.iter().enumerate() {
@@ -103,7 +170,11 @@ fn codice_fiscale(ahead: Ahead<'_>) -> Seen {
         if !fits {
             return Ok(None);
         }
-        let value = if byte.is_ascii_digit() { byte - b'0' } else { byte - b'A' };
+        let value = if byte.is_ascii_digit() {
+            byte - b'0'
+        } else {
+            byte - b'A'
+        };
         match place {
             15 if sum % 26 != u32::from(value) => return Ok(None),
             _ if place % 2 == 0 => sum += ODD[usize::from(value)],
@@ -121,7 +192,10 @@ fn dni_letter(number: u32) -> u8 {
 
 /// `X1234567L`, of foreigners in Spain.
 fn nie(ahead: Ahead<'_>, head: [u8; 2]) -> Seen {
-    let Some(first) = b"XYZ".iter().position(|b| *b == head[0].to_ascii_uppercase()) else {
+    let Some(first) = b"XYZ"
+        .iter()
+        .position(|b| *b == head[0].to_ascii_uppercase())
+    else {
         return Ok(None);
     };
     let end = ahead.run(1, 8, |b| b.is_ascii_digit())?;
@@ -186,7 +260,11 @@ fn social_security(ahead: Ahead<'_>) -> Seen {
     let Some(d) = shaped(ahead, shape)? else {
         return Ok(None);
     };
-    let real = d[..3] != [0, 0, 0] && d[..3] != [6, 6, 6] && d[0] != 9 && d[3..5] != [0, 0] && d[5..] != [0; 4];
+    let real = d[..3] != [0, 0, 0]
+        && d[..3] != [6, 6, 6]
+        && d[0] != 9
+        && d[3..5] != [0, 0]
+        && d[5..] != [0; 4];
     Ok(real.then(|| found(What::NationalId, shape.len())))
 }
 
@@ -198,7 +276,12 @@ fn cpf(ahead: Ahead<'_>) -> Seen {
     };
     let check = |len: usize| {
         let weights = (2..=len as u32 + 1).rev();
-        let sum: u32 = d.iter().zip(weights).take(len).map(|(d, w)| u32::from(*d) * w).sum();
+        let sum: u32 = d
+            .iter()
+            .zip(weights)
+            .take(len)
+            .map(|(d, w)| u32::from(*d) * w)
+            .sum();
         match sum % 11 {
             0 | 1 => 0,
             rest => 11 - rest,

@@ -65,7 +65,10 @@ pub(super) fn is_value(byte: u8) -> bool {
     byte > b' '
         && byte != 0x7f
         && !is_quote(byte)
-        && !matches!(byte, b',' | b';' | b'&' | b'<' | b'>' | b'{' | b'}' | b'(' | b')' | b'[' | b']')
+        && !matches!(
+            byte,
+            b',' | b';' | b'&' | b'<' | b'>' | b'{' | b'}' | b'(' | b')' | b'[' | b']'
+        )
 }
 
 /// A name, `=` or `:`, and a value.
@@ -83,7 +86,9 @@ pub(super) fn value(ahead: Ahead<'_>) -> Seen {
     let open = ahead.run(mark + 1, GAP_MAX, is_space)?;
     let keep = ahead.run(open, GAP_MAX, is_quote)?;
     // A place where a value is to be filled in is none; what follows `Bearer` is seen there.
-    if matches!(ahead.at(keep)?, b'$' | b'%' | b'*' | b'=' | b'/') || ahead.has(keep, b"bearer ", true)? {
+    if matches!(ahead.at(keep)?, b'$' | b'%' | b'*' | b'=' | b'/')
+        || ahead.has(keep, b"bearer ", true)?
+    {
         return Ok(None);
     }
     let found = Found {

@@ -112,6 +112,7 @@ impl Counts {
     /// Those that were found, by name.
     pub fn found(&self) -> impl Iterator<Item = (What, u32)> {
         let all = What::ALL.into_iter();
-        all.map(|what| (what, self.of(what))).filter(|(_, count)| *count > 0)
+        all.map(|what| (what, self.of(what)))
+            .filter(|(_, count)| *count > 0)
     }
 }

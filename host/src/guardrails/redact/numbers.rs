@@ -38,9 +38,15 @@ pub(super) fn card(ahead: Ahead<'_>) -> Seen {
         at += 1;
     }
     let fits = |(_, len): &&(usize, usize)| {
-        CARD.contains(len) && luhn(&digits[..*len]) && digits[..*len].iter().any(|d| *d != digits[0])
+        CARD.contains(len)
+            && luhn(&digits[..*len])
+            && digits[..*len].iter().any(|d| *d != digits[0])
     };
-    Ok(ends.iter().rev().find(fits).map(|(at, _)| found(What::Card, *at)))
+    Ok(ends
+        .iter()
+        .rev()
+        .find(fits)
+        .map(|(at, _)| found(What::Card, *at)))
 }
 
 pub(super) fn luhn(digits: &[u8]) -> bool {

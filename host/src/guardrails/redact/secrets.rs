@@ -60,7 +60,8 @@ pub(super) fn token(ahead: Ahead<'_>) -> Seen {
             }
             end += 1;
         }
-        if prefix[0] == b'A' && prefix.len() == 4 && !is_upper_token(ahead.slice(from, end), prefix) {
+        if prefix[0] == b'A' && prefix.len() == 4 && !is_upper_token(ahead.slice(from, end), prefix)
+        {
             continue;
         }
         return Ok(Some(secret(end, Tail::Token)));

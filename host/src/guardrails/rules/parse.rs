@@ -108,7 +108,8 @@ fn one(text: &str) -> Result<Rule, Wrong> {
             Rule::ToolAllowlist(list(needed()?, is_tool_name, what)?)
         }
         Kind::EgressAllowlist => {
-            let what = "a host's name in small letters, such as `api.example.com` or `*.example.com`";
+            let what =
+                "a host's name in small letters, such as `api.example.com` or `*.example.com`";
             Rule::EgressAllowlist(list(needed()?, is_host, what)?)
         }
         Kind::RequireCitation => match value {
@@ -154,7 +155,9 @@ fn number(text: &str, least: u32) -> Result<u32, Wrong> {
     let number = digits.then(|| text.parse::<u32>().ok()).flatten();
     number.filter(|n| *n >= least).ok_or_else(|| {
         let most = u32::MAX;
-        wrong(format!("the value must be a whole number, {least} to {most}"))
+        wrong(format!(
+            "the value must be a whole number, {least} to {most}"
+        ))
     })
 }
 
@@ -211,7 +214,11 @@ fn pii(value: Option<&str>) -> Result<Rule, Wrong> {
         let seen = match side {
             "input" => &mut input,
             "output" => &mut output,
-            _ => return Err(wrong("the value must be input, output or both: `pii.redact=input,output`")),
+            _ => {
+                return Err(wrong(
+                    "the value must be input, output or both: `pii.redact=input,output`",
+                ));
+            }
         };
         if std::mem::replace(seen, true) {
             return Err(wrong(format!("`{side}` stands in it twice")));

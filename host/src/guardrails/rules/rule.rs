@@ -106,7 +106,10 @@ impl Declared {
             // Agents have no way out yet: there is nothing it could stop.
             Rule::EgressAllowlist(_) => &[],
             Rule::RequireCitation => &["finish"],
-            Rule::Pii { input: true, output: true } => &["input", "output"],
+            Rule::Pii {
+                input: true,
+                output: true,
+            } => &["input", "output"],
             Rule::Pii { input: true, .. } | Rule::Topic(_) => &["input"],
             Rule::Pii { .. } => &["output"],
             Rule::Component(_) => &["input", "output", "tool"],

@@ -15,8 +15,8 @@ use crate::runs::log::change::{End, FENCED};
 use crate::runs::log::event::Done;
 use crate::runs::log::record::Rest;
 use crate::runs::log::step::DIVERGED;
+use crate::runs::log::{Change, Event, StopCause, all_events, notices, text_of};
 use crate::runs::start::occurred;
-use crate::runs::log::{Change, Event, StopCause, all_events, text_of};
 use crate::runs::{Receipt, Runs, Usage, store};
 use crate::sandbox::bindings::bulkhead::agent::types::{Failure, Outcome};
 use crate::sandbox::wasi::{Log, Written};
@@ -121,7 +121,7 @@ impl Runs {
             .as_ref()
             .map(|(blame, message)| json!({ "blame": blame, "message": message }));
         let by = match ended {
-            Ended::Faulted(Fault::Blocked(by)) => Some(&**by),
+            Ended::Faulted(Fault::Blocked(by)) if verdict.state == BLOCKED => Some(&**by),
             _ => None,
         };
         let done = Event::Done(Box::new(Done {
@@ -133,13 +133,21 @@ impl Runs {
         }));
         let mut events = rest.held;
         events.push(done.store(rest.next_event, now)?);
+        let how = (verdict.state, verdict.stop_reason);
+        let agent = &work.resolved.name;
+        let told = notices::ended(&work.row, agent, how, (now, rest.next_event), &usage);
+        let place = (now, rest.next_event);
+        let flagged = by.map(|by| notices::flagged(&work.row, agent, by, place));
         let end = End {
             state: verdict.state,
             stop_reason: verdict.stop_reason.to_owned(),
             output: rest.text,
             fault: fault.map(|fault| fault.to_string()),
             receipt: serde_json::to_string(&receipt)?,
-            guest_log: log.and_then(guest_log).map(|log| kept(&log, &guard)).transpose()?,
+            guest_log: log
+                .and_then(guest_log)
+                .map(|log| kept(&log, &guard))
+                .transpose()?,
             events,
             steps: rest.steps,
             at: now,
@@ -147,6 +155,7 @@ impl Runs {
             usage: store::usage_record(&work.row, usage, now),
             blocked: by.map(serde_json::to_string).transpose()?,
             violations: self.violations(work, now, by),
+            notices: told.into_iter().chain(flagged).collect(),
         };
         let change = Change::End {
             key: work.record.key,
@@ -268,7 +277,7 @@ fn limit_reason(limit: Limit) -> &'static str {
 }
 
 /// What the run used. A life that was stopped before it came as far as an earlier one used what that one did.
-pub(super) fn usage(work: &Work, now: time::OffsetDateTime) -> Usage {
+pub(super) fn usage(work: &Work, now: OffsetDateTime) -> Usage {
     let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     let (tokens, before) = (work.tokens.total(), &work.used);
     let wall = (now - work.row.created_at).whole_milliseconds();

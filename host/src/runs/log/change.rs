@@ -15,6 +15,7 @@ use crate::billing::{self, UsageRecord};
 use crate::guardrails::{self, Violation};
 use crate::kit::commit::{Apply, Weigh};
 use crate::kit::{Code, Result};
+use crate::ledger::outbox::{Notice, announce};
 use crate::runs::store::NewRow;
 
 pub const FENCED: Code = Code::new("fenced", 409, "The run belongs to another node by now");
@@ -30,6 +31,8 @@ pub enum Change {
         started: Stored,
         /// What of its input was redacted.
         violations: Vec<Violation>,
+        /// Who subscribes is told, in the same transaction.
+        notices: Vec<Notice>,
     },
     /// It left the queue.
     Running { key: Key, live: Arc<Live> },
@@ -93,6 +96,8 @@ pub struct End {
     pub blocked: Option<String>,
     /// What guardrails did to it.
     pub violations: Vec<Violation>,
+    /// Who subscribes is told, in the same transaction.
+    pub notices: Vec<Notice>,
 }
 
 impl Change {
@@ -148,6 +153,14 @@ impl Change {
             Self::Running { .. } | Self::Step { .. } | Self::Intend { .. } => &[],
         }
     }
+
+    fn notices(&self) -> &[Notice] {
+        match self {
+            Self::Begin { notices, .. } => notices,
+            Self::End { end, .. } => &end.notices,
+            _ => &[],
+        }
+    }
 }
 
 impl Weigh for Change {
@@ -165,7 +178,8 @@ impl Weigh for Change {
             }
             _ => 0,
         };
-        events.chain(steps).sum::<usize>() + own
+        let notices = self.notices().iter().map(|notice| notice.data.len());
+        events.chain(steps).chain(notices).sum::<usize>() + own
     }
 }
 
@@ -237,10 +251,12 @@ struct Rows<'a> {
     leaves: Vec<(Key, &'a Leave)>,
     ends: Vec<(Key, &'a End)>,
     violations: Vec<&'a Violation>,
+    notices: Vec<&'a Notice>,
 }
 
 impl<'a> Rows<'a> {
     fn add(&mut self, change: &'a Change) {
+        self.notices.extend(change.notices());
         match change {
             Change::Begin {
                 row,
@@ -285,7 +301,7 @@ impl<'a> Rows<'a> {
                 self.ends.iter().map(|(_, end)| end.usage.clone()).collect();
             billing::insert_usage(tx, &usage).await?;
         }
-        Ok(())
+        announce(tx, self.notices.iter().copied()).await
     }
 }
 

@@ -21,6 +21,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::stream::Stream;
+use crate::guardrails::{At, Guard};
 use crate::identity::{Caller, Identity, Read};
 use crate::kit::http::{Page, Params, Problem, Query, sse};
 use crate::kit::{Code, Error, OrgId, Result};
@@ -170,10 +171,19 @@ impl Runs {
         run: RunId,
         after: i32,
     ) -> Result<Vec<StepView>> {
-        if !self.exists(caller, agent, run).await? {
-            return Err(Error::not_found("run"));
+        let version = Some(self.get(caller, agent, run).await?.version);
+        let resolved = self.inner.agents.resolve(caller, agent, version).await?;
+        let of = (caller.org, run);
+        let mut steps = store::steps_after(&self.inner.db, of, (after, EVENTS_PAGE)).await?;
+        // The journal holds what the guest worked with; who reads it is shown what a client may see.
+        let guard = Guard::new(resolved.guardrails);
+        for step in &mut steps {
+            guard.clean_json(At::Log, &mut step.request);
+            if let Some(response) = &mut step.response {
+                guard.clean_json(At::Log, response);
+            }
         }
-        store::steps_after(&self.inner.db, (caller.org, run), (after, EVENTS_PAGE)).await
+        Ok(steps)
     }
 }
 

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 
 use super::shown::Shown;
 use super::step::{DIVERGED, Intention};
-use super::{Change, Event, Live, Step, Stored};
+use super::{Change, Event, Live, Step, Stored, standing};
 use crate::guardrails::Guard;
 use crate::kit::commit::{Committed, Durable, Weigh as _, Writer};
 use crate::kit::{Clock, Error, OrgId, Result, Tasks};
@@ -377,23 +377,6 @@ impl Left for Record {
         let step = Step::new(&ticket, &response, ok, self.clock.now());
         self.lock().left.push(step);
     }
-}
-
-/// All text that stands in a log.
-pub fn text_of(said: &[Stored]) -> String {
-    standing(said).iter().filter_map(Stored::text).collect()
-}
-
-/// What is to be said again: the first event is the host's, and what was withdrawn is void.
-pub fn standing(said: &[Stored]) -> Vec<Stored> {
-    let mut standing: Vec<Stored> = Vec::new();
-    for event in said.iter().skip(1) {
-        match event.withdraws() {
-            Some(from) => standing.retain(|earlier| earlier.seq < from),
-            None => standing.push(event.clone()),
-        }
-    }
-    standing
 }
 
 impl std::fmt::Debug for Record {

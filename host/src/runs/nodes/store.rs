@@ -90,6 +90,7 @@ struct ClaimedRow {
     digest: Vec<u8>,
     model: Option<String>,
     guardrails: Option<serde_json::Value>,
+    name: String,
 }
 
 impl ClaimedRow {
@@ -99,6 +100,7 @@ impl ClaimedRow {
         Ok(Claimed {
             resolved: Resolved {
                 agent: self.agent,
+                name: self.name,
                 version: self.version,
                 digest: bytes(self.digest).map_err(broken)?,
                 channel: None,
@@ -164,7 +166,8 @@ pub(super) async fn claim(
            returning r.org_id as "org: OrgId", r.id as "run: RunId", r.agent_id as "agent: AgentId", r.version, r.channel,
              r.input::text as "input!", r.seed, r.deadline_at, r.fuel_max, r.limits_digest, r.created_by, r.created_at, r.term, r.deaths,
              r.cancel_requested_at, c.state as was, r.suspended_usage::text as suspended_usage, v.digest,
-             v.manifest ->> 'model' as model, v.manifest -> 'guardrails' as guardrails"#,
+             v.manifest ->> 'model' as model, v.manifest -> 'guardrails' as guardrails,
+             (select a.name from agents a where a.org_id = r.org_id and a.id = r.agent_id) as "name!""#,
         node.0,
         dead_after_ms,
         limit,
@@ -201,7 +204,8 @@ pub(super) async fn claim_due(
            returning r.org_id as "org: OrgId", r.id as "run: RunId", r.agent_id as "agent: AgentId", r.version, r.channel,
              r.input::text as "input!", r.seed, r.deadline_at, r.fuel_max, r.limits_digest, r.created_by, r.created_at, r.term, r.deaths,
              r.cancel_requested_at, c.state as was, r.suspended_usage::text as suspended_usage, v.digest,
-             v.manifest ->> 'model' as model, v.manifest -> 'guardrails' as guardrails"#,
+             v.manifest ->> 'model' as model, v.manifest -> 'guardrails' as guardrails,
+             (select a.name from agents a where a.org_id = r.org_id and a.id = r.agent_id) as "name!""#,
         node.0,
         now,
         limit,

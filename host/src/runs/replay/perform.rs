@@ -10,7 +10,7 @@ use super::answers::{Answers, Saw, Seen};
 use super::report::Beyond;
 use crate::agents::Resolved;
 use crate::billing;
-use crate::guardrails::Guard;
+use crate::guardrails::{At, Guard};
 use crate::kit::{Error, OrgId, Result};
 use crate::limits::Effective;
 use crate::runs::imports::{Guest, Of};
@@ -180,6 +180,11 @@ impl Attempt {
                 .unreadable(cause.is_some_and(|cause| cause.is::<TookMore>()));
         }
         let mut saw = self.seen.take();
+        let guard = self.record.guard();
+        for asked in &mut saw.differ {
+            guard.clean(At::Log, &mut asked.recorded);
+            guard.clean(At::Log, &mut asked.replayed);
+        }
         let fuel = self.meter.fuel();
         let here = self.stopped_at == Some(fuel);
         let end = if here {

@@ -15,7 +15,7 @@ use crate::kit::{Error, Result};
 use crate::limits::Effective;
 use crate::runs::life::execute::Work;
 use crate::runs::log::record::Key;
-use crate::runs::log::{Change, Event, Live, Record, Stored, stream::Stream};
+use crate::runs::log::{Change, Event, Live, Record, Stored, notices, stream::Stream};
 use crate::runs::store::NewRow;
 use crate::runs::{RunId, Runs};
 
@@ -53,7 +53,9 @@ impl Runs {
             .await?;
         let mut messages = self.check(&new, &limits)?;
         let mut new = new;
-        let rewrites = self.enter(caller, &resolved, (&mut messages, &mut new)).await?;
+        let rewrites = self
+            .enter(caller, &resolved, (&mut messages, &mut new))
+            .await?;
         let admitted = self
             .inner
             .admission
@@ -74,6 +76,7 @@ impl Runs {
             channel: resolved.channel.map(str::to_owned),
         };
         let started = started.store(1, row.created_at)?;
+        let notices = vec![notices::started(&row, agent, started.seq)];
         let key = row.key();
         let guard = Guard::new(Arc::clone(&resolved.guardrails));
         let record = self.record(key, &live, std::slice::from_ref(&started), &guard);
@@ -84,6 +87,7 @@ impl Runs {
             row: Box::new(row),
             started,
             violations,
+            notices,
         };
         self.inner.live.insert(&live);
         // A task of its own: a client that goes away now must not leave a run that nobody executes.
@@ -111,8 +115,16 @@ impl Runs {
         };
         let texts = messages.iter_mut().map(|message| &mut message.text);
         let rules = &resolved.guardrails;
-        let rewrites = self.inner.guardrails.enter(of, rules, texts.collect()).await?;
-        for value in new.metadata.iter_mut().flat_map(|metadata| metadata.values_mut()) {
+        let rewrites = self
+            .inner
+            .guardrails
+            .enter(of, rules, texts.collect())
+            .await?;
+        for value in new
+            .metadata
+            .iter_mut()
+            .flat_map(|metadata| metadata.values_mut())
+        {
             let counts = &mut redact::Counts::default();
             redact::json(redact::Set::SECRETS, value, counts);
         }

@@ -8,6 +8,7 @@ const INDIRECT: Raw<'_> = Raw {
     fields: "(type $f (func)) (table 1 funcref) (elem (i32.const 0) $nothing) (func $nothing)",
     run: "(loop $again (call_indirect (type $f) (i32.const 0)) (br $again)) (i32.const 512)",
     imports: &[],
+    guardrails: &[],
     component: "",
     memory: "4",
     describe: "(i32.const 1024)",

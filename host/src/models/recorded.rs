@@ -1,0 +1,102 @@
+//! A generation as the journal holds it: what was taken of it, piece by piece, and its tokens.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use super::convert;
+use crate::billing::{Tokens, meter};
+use crate::guardrails::redact::Counts;
+use crate::sandbox::bindings::bulkhead::agent::model as wit;
+use crate::sandbox::journal::{TookMore, unreadable};
+
+/// A generation as it is recorded.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Recorded {
+    pub(super) connection: String,
+    pub(super) model: String,
+    pub(super) chunks: VecDeque<wit::Chunk>,
+    /// Tokens of the request, for a generation that has no count.
+    pub(super) input_estimate: u64,
+    /// What broke it off.
+    pub(super) error: Option<wit::Error>,
+    /// Credentials that were taken out of it.
+    #[serde(default, skip_serializing_if = "Counts::is_empty")]
+    pub(super) redacted: Counts,
+}
+
+/// The step's response.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Answer {
+    Ok(Recorded),
+    Err(wit::Error),
+}
+
+impl Recorded {
+    /// Keeps what was taken; `true` where nothing follows.
+    pub(super) fn take_in(&mut self, piece: &Result<Option<wit::Chunk>, wit::Error>) -> bool {
+        match piece {
+            Ok(Some(chunk)) => {
+                self.chunks.push_back(chunk.clone());
+                matches!(chunk, wit::Chunk::Finish(_))
+            }
+            Ok(None) => true,
+            Err(error) => {
+                self.error = Some(error.clone());
+                true
+            }
+        }
+    }
+
+    /// The provider's count, or an estimate of what was received, flagged.
+    pub(super) fn tokens(&self) -> Tokens {
+        let counted = self.chunks.iter().find_map(|chunk| match chunk {
+            wit::Chunk::Finish(finish) => Some(&finish.usage),
+            _ => None,
+        });
+        match counted {
+            Some(usage) => Tokens {
+                input: usage.input_tokens,
+                output: usage.output_tokens,
+                estimated: usage.estimated,
+            },
+            // Refused before anything was generated.
+            None if self.chunks.is_empty() && self.error.is_some() => Tokens::default(),
+            None => Tokens {
+                input: self.input_estimate,
+                output: meter::estimate(self.chunks.iter().map(convert::chars).sum()),
+                estimated: true,
+            },
+        }
+    }
+
+    /// The next recorded piece, in a replay.
+    pub(super) fn give_out(
+        &mut self,
+        ended: &mut bool,
+    ) -> wasmtime::Result<Result<Option<wit::Chunk>, wit::Error>> {
+        if *ended {
+            return Ok(Ok(None));
+        }
+        let piece = match (self.chunks.pop_front(), self.error.take()) {
+            (Some(chunk), error) => {
+                self.error = error;
+                Ok(Some(chunk))
+            }
+            (None, Some(error)) => Err(error),
+            (None, None) => return Err(unreadable(TookMore)),
+        };
+        *ended = matches!(piece, Err(_) | Ok(Some(wit::Chunk::Finish(_))));
+        Ok(piece)
+    }
+}
+
+/// The tokens of a recorded generation, as its step's response states them: for runs that are ended from their
+/// journal alone.
+pub fn recorded_tokens(response: &str) -> Tokens {
+    match serde_json::from_str(response) {
+        Ok(Answer::Ok(recorded)) => recorded.tokens(),
+        _ => Tokens::default(),
+    }
+}
