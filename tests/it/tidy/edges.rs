@@ -7,18 +7,20 @@ use super::{code, none, sources};
 /// What knows no capability.
 const GROUND: [&str; 2] = ["kit", "sandbox"];
 /// A room, and the rooms it may import besides the ground and itself. What is missing here may import nothing.
-const ROOMS: [(&str, &[&str]); 8] = [
-    ("identity", &[]),
+const ROOMS: [(&str, &[&str]); 9] = [
+    ("ledger", &[]),
+    ("identity", &["ledger"]),
     ("billing", &[]),
-    ("invariants", &[]),
-    ("limits", &["identity"]),
-    ("agents", &["identity", "billing", "limits"]),
-    ("models", &["identity", "billing"]),
-    ("knowledge", &["identity", "billing"]),
+    ("invariants", &["ledger"]),
+    ("limits", &["identity", "ledger"]),
+    ("agents", &["identity", "billing", "ledger", "limits"]),
+    ("models", &["identity", "billing", "ledger"]),
+    ("knowledge", &["identity", "billing", "ledger"]),
     (
         "runs",
         &[
             "identity",
+            "ledger",
             "billing",
             "limits",
             "agents",
