@@ -33,3 +33,4 @@ mod snapshots;
 mod support;
 mod tidy;
 mod uploads;
+mod webhooks;

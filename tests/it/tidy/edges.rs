@@ -10,12 +10,12 @@ const GROUND: [&str; 2] = ["kit", "sandbox"];
 const ROOMS: [(&str, &[&str]); 9] = [
     ("ledger", &[]),
     ("identity", &["ledger"]),
-    ("billing", &[]),
+    ("billing", &["identity", "ledger"]),
     ("invariants", &["ledger"]),
     ("limits", &["identity", "ledger"]),
-    ("agents", &["identity", "billing", "ledger", "limits"]),
-    ("models", &["identity", "billing", "ledger"]),
-    ("knowledge", &["identity", "billing", "ledger"]),
+    ("agents", &["identity", "ledger", "billing", "limits"]),
+    ("models", &["identity", "ledger", "billing"]),
+    ("knowledge", &["identity", "ledger", "billing"]),
     (
         "runs",
         &[
