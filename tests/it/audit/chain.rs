@@ -1,5 +1,6 @@
 //! Appending: no fork, no deadlock, no row without its transaction, and no way to change one.
 
+use bulkhead::kit::Tasks;
 use bulkhead::ledger::audit::record;
 use bulkhead_tests::TestHost;
 use sqlx::PgPool;
@@ -21,7 +22,7 @@ async fn concurrent_writers_neither_fork_nor_wait_for_each_other() {
     let (before, now) = (seqs(host.db(), acme.0).await.len(), host.clock().now());
     let writers = (0..4).map(|writer| {
         let db = host.db().clone();
-        tokio::spawn(async move {
+        Tasks::current().spawn(async move {
             for round in 0..25 {
                 let mut tx = db.begin().await.unwrap();
                 // Two organizations in either order, and several rows of one at once.
