@@ -11,7 +11,7 @@ const ROOMS: [(&str, &[&str]); 10] = [
     ("ledger", &[]),
     ("identity", &["ledger"]),
     ("billing", &["identity", "ledger"]),
-    ("invariants", &[]),
+    ("invariants", &["ledger"]),
     ("limits", &["identity", "ledger"]),
     ("guardrails", &["identity", "ledger"]),
     (
