@@ -377,7 +377,14 @@ fn limit_rows() -> BTreeMap<String, String> {
 
 /// A key that names its room stands for itself, whatever the section.
 fn whole(prefix: Option<&str>, key: &str) -> String {
-    let rooms = ["agents.", "runs.", "models.", "knowledge.", "sandbox.", "guardrails."];
+    let rooms = [
+        "agents.",
+        "runs.",
+        "models.",
+        "knowledge.",
+        "sandbox.",
+        "guardrails.",
+    ];
     match prefix {
         Some(prefix) if !rooms.iter().any(|room| key.starts_with(room)) => {
             format!("{prefix}.{key}")

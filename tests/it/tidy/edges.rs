@@ -19,7 +19,10 @@ const ROOMS: [(&str, &[&str]); 10] = [
         &["identity", "ledger", "billing", "limits", "guardrails"],
     ),
     ("models", &["identity", "ledger", "billing", "guardrails"]),
-    ("knowledge", &["identity", "ledger", "billing", "guardrails"]),
+    (
+        "knowledge",
+        &["identity", "ledger", "billing", "guardrails"],
+    ),
     (
         "runs",
         &[

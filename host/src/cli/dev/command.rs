@@ -181,7 +181,10 @@ async fn deploy(
     let (_, unknown) = guardrails::parse(&deployed.version.manifest.guardrails);
     for unknown in unknown {
         let value = plain::line(&unknown.value);
-        out.note(format!("warning: the guardrail `{value}` is unknown and guards nothing: {}", unknown.reason));
+        out.note(format!(
+            "warning: the guardrail `{value}` is unknown and guards nothing: {}",
+            unknown.reason
+        ));
     }
     agent::read_knowledge(
         &host.app.knowledge,
