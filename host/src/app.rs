@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::extract::FromRef;
+use futures_util::future::BoxFuture;
 use sqlx::PgPool;
 use tokio::sync::watch;
 
 use crate::agents::{self, Agents};
 use crate::config::{BAD_CONFIG, Config};
-use crate::guardrails::Guardrails;
+use crate::guardrails::{Checker, Guardrails};
 use crate::identity::Identity;
 use crate::kit::egress::Egress;
 use crate::kit::http::idempotency::{Admit, Idempotency};
@@ -94,6 +95,18 @@ impl App {
         });
         let models = Models::new(&base, seal.clone(), Egress::new()?, config.models.clone());
         let knowledge = Knowledge::new(&base, knowledge_config(&config));
+        let finds = agents.clone();
+        let load = Arc::new(move |org, name: String| -> BoxFuture<'static, _> {
+            let agents = finds.clone();
+            Box::pin(async move { agents.guardrail(org, &name).await })
+        });
+        let checker = Checker::new(
+            (&sandbox, &scheduler),
+            (&base.tasks, &base.clock),
+            load,
+            config.guardrails.clone(),
+        )
+        .map_err(Error::internal)?;
         let runs = Runs::new(runs::Parts {
             base: base.clone(),
             limits: limits.clone(),
@@ -101,6 +114,7 @@ impl App {
             models: models.clone(),
             knowledge: knowledge.clone(),
             guardrails: guardrails.clone(),
+            checker,
             sandbox,
             scheduler: scheduler.clone(),
             imports,

@@ -8,6 +8,7 @@ use moka::future::Cache;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
+use wasmtime::component::Component;
 
 use super::{Agent, AgentId, Agents, Digest, store};
 use crate::guardrails::Rules;
@@ -43,6 +44,8 @@ pub struct Resolved {
     pub channel: Option<&'static str>,
     /// The model alias the version's manifest names.
     pub model: String,
+    /// It is a guardrail component: what judges runs, not what runs.
+    pub is_guardrail: bool,
     /// What the version declares of guardrails.
     pub guardrails: Arc<Rules>,
 }
@@ -99,6 +102,14 @@ impl Agents {
         Err(NO_STABLE.because(format!(
             "Make a version of `{agent}` stable first: PUT …/agents/{agent}/channels/stable {{\"version\": 1}}."
         )))
+    }
+
+    /// The stable version of a guardrail component, for who judges with it.
+    pub async fn guardrail(&self, org: OrgId, name: &str) -> Result<(Digest, Component)> {
+        let found = store::resolve_channel(&self.db, org, name, STABLE).await?;
+        let found = found.filter(|found| found.is_guardrail);
+        let found = found.ok_or_else(|| Error::not_found("guardrail component"))?;
+        Ok((found.digest, self.load(found.digest).await?))
     }
 
     /// Points the stable channel at a version.

@@ -13,6 +13,9 @@ pub const MANIFEST_REFUSED: Code = Code::new(
     "What the component says of itself is not usable",
 );
 
+/// The kind of a guardrail component.
+pub(super) const GUARDRAIL: &str = "guardrail";
+
 const TEXT_MAX: usize = 4 << 10;
 const TOOLS_MAX: usize = 64;
 const SCHEMA_MAX: usize = 64 << 10;
@@ -22,6 +25,9 @@ const SCHEMA_MAX: usize = 64 << 10;
 pub struct Manifest {
     pub name: String,
     pub description: String,
+    /// What the component is for; absent where it is an agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
     /// The model alias its generations use where they name none.
     pub model: String,
     pub tools: Vec<Tool>,
@@ -40,6 +46,18 @@ pub struct Tool {
 }
 
 impl Manifest {
+    /// What is stored of a guardrail component, which says nothing of itself.
+    pub fn of_guardrail(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            description: String::new(),
+            kind: Some(GUARDRAIL.to_owned()),
+            model: "default".to_owned(),
+            tools: Vec::new(),
+            guardrails: Vec::new(),
+        }
+    }
+
     /// Checks what `describe` answered; every fault is a field of one error.
     pub fn check(given: types::Manifest) -> Result<Self> {
         let mut faults = MANIFEST_REFUSED
@@ -99,6 +117,7 @@ impl Manifest {
         Ok(Self {
             name: given.name,
             description: given.description,
+            kind: None,
             model: given.model,
             tools,
             guardrails: Vec::new(),

@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 
 use super::channels::Resolved;
 use super::load::COMPONENT_MISSING;
+use super::manifest::GUARDRAIL;
 use super::versions::NewVersion;
 use super::{Agent, AgentId, Digest, Version};
 use crate::guardrails::{self, Rules};
@@ -241,6 +242,7 @@ struct ResolvedRow {
     digest: Vec<u8>,
     model: Option<String>,
     guardrails: Option<serde_json::Value>,
+    kind: Option<String>,
 }
 
 impl TryFrom<ResolvedRow> for Resolved {
@@ -257,6 +259,7 @@ impl TryFrom<ResolvedRow> for Resolved {
                 .map_err(|_| Error::internal("a digest is not 32 bytes"))?,
             channel: None,
             model: row.model.unwrap_or_else(|| "default".to_owned()),
+            is_guardrail: row.kind.as_deref() == Some(GUARDRAIL),
             guardrails: Arc::new(declared(row.guardrails)),
         })
     }
@@ -271,7 +274,7 @@ pub(super) async fn resolve_version(
     sqlx::query_as!(
         ResolvedRow,
         r#"select a.id as "agent: AgentId", a.name, v.number as version, v.digest, v.manifest ->> 'model' as model,
-             v.manifest -> 'guardrails' as guardrails
+             v.manifest -> 'guardrails' as guardrails, v.manifest ->> 'kind' as kind
            from agents a join agent_versions v on v.org_id = a.org_id and v.agent_id = a.id
            where a.org_id = $1 and a.name = $2 and v.number = $3"#,
         org.0,
@@ -293,7 +296,7 @@ pub(super) async fn resolve_channel(
     sqlx::query_as!(
         ResolvedRow,
         r#"select a.id as "agent: AgentId", a.name, v.number as version, v.digest, v.manifest ->> 'model' as model,
-             v.manifest -> 'guardrails' as guardrails
+             v.manifest -> 'guardrails' as guardrails, v.manifest ->> 'kind' as kind
            from agents a
            join agent_channels c on c.org_id = a.org_id and c.agent_id = a.id and c.name = $3
            join agent_versions v on v.org_id = a.org_id and v.agent_id = a.id and v.number = c.version

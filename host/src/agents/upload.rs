@@ -10,13 +10,14 @@ use utoipa::ToSchema;
 use wasmtime::component::Component;
 
 use super::versions::{NewVersion, Version};
-use super::{Agents, Digest, store};
+use super::{Agents, Digest, Manifest, store};
+use crate::guardrails;
 use crate::identity::Caller;
 use crate::identity::organizations::is_name;
 use crate::kit::{Code, Error, Result};
 use crate::ledger::outbox::{Notice, Topic, announce};
 use crate::sandbox::compile::{Failed, Full, Place, in_child, inspect_in_child};
-use crate::sandbox::component::{glance, imports};
+use crate::sandbox::component::{glance, imports, is_guardrail};
 use crate::sandbox::schedule::Tenant;
 
 pub const COMPONENT_REFUSED: Code = Code::new(
@@ -85,11 +86,19 @@ impl Agents {
             }
         };
         let compile_ms = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
-        (self.fits)(&component).map_err(|what| {
+        let misfit = |what: String| {
             COMPONENT_REFUSED.because(format!("The component does not fit the world: {what}."))
-        })?;
-        let manifest = self.describe(tenant, &component, &limits).await?;
-        self.guardrails.declare(&manifest.guardrails)?;
+        };
+        let manifest = if is_guardrail(&component) {
+            let fit = guardrails::component::fit(&self.sandbox, &component);
+            fit.map_err(|error| misfit(format!("{error:#}")))?;
+            Manifest::of_guardrail(name)
+        } else {
+            (self.fits)(&component).map_err(misfit)?;
+            let manifest = self.describe(tenant, &component, &limits).await?;
+            self.guardrails.declare(&manifest.guardrails)?;
+            manifest
+        };
         let new = NewVersion {
             digest,
             manifest,

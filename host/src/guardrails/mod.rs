@@ -2,6 +2,7 @@
 //! out. Asked by uploads (are they sane), by runs (entry, import boundaries, end) and by people. A firing is a row.
 
 pub mod check;
+pub mod component;
 pub mod config;
 pub mod entry;
 pub mod guard;
@@ -20,6 +21,7 @@ use crate::kit::http::Cursors;
 use crate::kit::{Base, Clock, Code, Ids, Result};
 
 pub use check::{Check, Checked};
+pub use component::{Checker, Judge};
 pub use config::Config;
 pub use entry::Of;
 pub use guard::{Guard, Rewrite};

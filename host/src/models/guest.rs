@@ -15,7 +15,7 @@ use super::recorded::{Answer, Recorded};
 use super::{GenerateError, Models, Request, Resolved, convert};
 use crate::billing::{Meter, meter};
 use crate::guardrails::redact::Counts;
-use crate::guardrails::{At, Guard};
+use crate::guardrails::{At, Guard, Judge};
 use crate::kit::OrgId;
 use crate::sandbox::bindings::bulkhead::agent::model as wit;
 use crate::sandbox::journal::unreadable;
@@ -40,6 +40,8 @@ pub struct Context {
     pub meter: Meter,
     /// The guardrails of the run.
     pub guard: Arc<Guard>,
+    /// Who is asked about the arguments of tools, where somebody is.
+    pub judge: Option<Judge>,
 }
 
 /// The models of a guest's organization, for one call.
@@ -214,10 +216,13 @@ impl wit::HostGeneration for View<'_> {
         generation: Resource<wit::Generation>,
     ) -> wasmtime::Result<Result<Option<wit::Chunk>, wit::Error>> {
         let mine = Resource::<Generation>::new_borrow(generation.rep());
-        let piece = self.next_piece(generation).await?;
+        let mut piece = self.next_piece(generation).await?;
         let generation = self.host.table.get_mut(&mine)?;
         let guarded = generation.guarded(&self.context.guard, &piece);
         guarded.map_err(wasmtime::Error::new)?;
+        if let Ok(Some(wit::Chunk::ToolCall(call))) = &mut piece {
+            self.judged(call).await?;
+        }
         self.host.answer(
             piece
                 .as_ref()
@@ -250,6 +255,18 @@ impl wit::HostGeneration for View<'_> {
 }
 
 impl View<'_> {
+    /// The arguments as guardrail components let them pass.
+    async fn judged(&mut self, call: &mut wit::ToolCall) -> wasmtime::Result<()> {
+        let Some(judge) = self.context.judge.clone().filter(Judge::is_needed) else {
+            return Ok(());
+        };
+        let _at = self.host.at("guardrail");
+        let arguments = std::mem::take(&mut call.arguments);
+        let place = (At::Tool, Some(call.name.as_str()));
+        call.arguments = judge.judge(&mut *self.journal, place, arguments).await?;
+        Ok(())
+    }
+
     async fn started(
         &mut self,
         intent: Intent,

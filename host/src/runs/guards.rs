@@ -15,6 +15,7 @@ use crate::sandbox::{Around, Blocked};
 impl Around for Guest {
     fn begin(&mut self, turn: Turn) -> BoxFuture<'_, wasmtime::Result<Turn>> {
         Box::pin(async move {
+            let turn = self.judged(turn).await?;
             self.on_topic(&turn).await?;
             Ok(turn)
         })
@@ -22,6 +23,7 @@ impl Around for Guest {
 
     fn returned(&mut self) -> BoxFuture<'_, wasmtime::Result<()>> {
         Box::pin(async move {
+            self.talks().say_rest().await?;
             let guard = self.record().guard();
             guard.finishes().map_err(wasmtime::Error::new)
         })
@@ -36,6 +38,21 @@ impl Around for Guest {
 }
 
 impl Guest {
+    /// What the guardrail components let pass of the message to answer.
+    async fn judged(&mut self, mut turn: Turn) -> wasmtime::Result<Turn> {
+        let talks = self.talks();
+        let judge = talks.judge().clone();
+        let Some(last) = turn.messages.last_mut().filter(|_| judge.is_needed()) else {
+            return Ok(turn);
+        };
+        let _at = talks.host.at("guardrail");
+        let text = std::mem::take(&mut last.text);
+        last.text = judge
+            .judge(&mut *talks.journal, (At::Input, None), text)
+            .await?;
+        Ok(turn)
+    }
+
     /// A question that is plainly about something else is refused in the agent's stead.
     async fn on_topic(&mut self, turn: &Turn) -> wasmtime::Result<()> {
         let rules = self.record().guard().rules().clone();

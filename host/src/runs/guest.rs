@@ -8,6 +8,7 @@ use wasmtime::component::HasData;
 
 use super::log::event::Citation;
 use super::log::{Event, Record};
+use crate::guardrails::{At, Judge};
 use crate::kit::{Tasks, clock as time};
 use crate::knowledge;
 use crate::knowledge::guest::CiteError;
@@ -26,15 +27,24 @@ pub struct Context {
     tasks: Tasks,
     /// Tool calls that were started, by number; true where one is still open.
     calls: Vec<bool>,
+    judge: Judge,
+    /// Text that no guardrail component has seen yet.
+    unjudged: String,
     suspend_after: Duration,
 }
 
 impl Context {
-    pub fn new(record: Arc<Record>, tasks: Tasks, suspend_after: Duration) -> Self {
+    pub fn new(
+        record: Arc<Record>,
+        (tasks, judge): (Tasks, Judge),
+        suspend_after: Duration,
+    ) -> Self {
         Self {
             record,
             tasks,
             calls: Vec::new(),
+            judge,
+            unjudged: String::new(),
             suspend_after,
         }
     }
@@ -59,6 +69,41 @@ impl HasData for HasView {
 }
 
 impl View<'_> {
+    /// Says what guardrail components let pass of the text so far, a piece of it where it is long.
+    pub async fn say_judged(&mut self) -> wasmtime::Result<()> {
+        let judge = self.context.judge.clone();
+        let end = self
+            .context
+            .unjudged
+            .floor_char_boundary(judge.piece_bytes());
+        if end == 0 {
+            return Ok(());
+        }
+        let rest = self.context.unjudged.split_off(end);
+        let piece = std::mem::replace(&mut self.context.unjudged, rest);
+        let _at = self.host.at("guardrail");
+        let text = judge
+            .judge(&mut *self.journal, (At::Output, None), piece)
+            .await?;
+        let text = storable(text);
+        if text.is_empty() {
+            return Ok(());
+        }
+        self.say(Event::Text { text }).await
+    }
+
+    pub fn judge(&self) -> &Judge {
+        &self.context.judge
+    }
+
+    /// The whole rest.
+    pub async fn say_rest(&mut self) -> wasmtime::Result<()> {
+        while !self.context.unjudged.is_empty() {
+            self.say_judged().await?;
+        }
+        Ok(())
+    }
+
     async fn say(&mut self, event: Event) -> wasmtime::Result<()> {
         self.context
             .record
@@ -77,10 +122,15 @@ impl output::Host for View<'_> {
         if delta.is_empty() {
             return Ok(());
         }
-        self.say(Event::Text {
-            text: storable(delta),
-        })
-        .await
+        if !self.context.judge.is_needed() {
+            let text = storable(delta);
+            return self.say(Event::Text { text }).await;
+        }
+        self.context.unjudged.push_str(&storable(delta));
+        while self.context.unjudged.len() >= self.context.judge.piece_bytes() {
+            self.say_judged().await?;
+        }
+        Ok(())
     }
 
     async fn cite(

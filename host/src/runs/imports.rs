@@ -13,6 +13,7 @@ use super::life::execute::Work;
 use super::log::Record;
 use crate::agents::{Agents, Digest, Fits};
 use crate::billing;
+use crate::guardrails::{Checker, Judge};
 use crate::kit::{Code, Error, Result, Tasks};
 use crate::knowledge::{self, Knowledge};
 use crate::models::{self, Models};
@@ -64,6 +65,7 @@ impl AsMut<Host> for Guest {
 pub struct Capabilities {
     pub models: Models,
     pub knowledge: Knowledge,
+    pub checker: Checker,
     /// Sleeps from this length on take a guest out of memory.
     pub suspend_after: Duration,
 }
@@ -72,6 +74,7 @@ pub struct Capabilities {
 pub(super) struct Of<'a> {
     /// The model alias of its version.
     pub(super) model: &'a str,
+    pub(super) agent: &'a str,
     pub(super) record: &'a Arc<Record>,
     pub(super) tokens: &'a billing::Meter,
     pub(super) tasks: &'a Tasks,
@@ -88,6 +91,7 @@ impl Capabilities {
         );
         let of = Of {
             model: &work.resolved.model,
+            agent: &work.resolved.name,
             record: &work.record,
             tokens: &work.tokens,
             tasks,
@@ -98,6 +102,12 @@ impl Capabilities {
     /// The same with a journal of the caller's.
     pub(super) fn guest_of(&self, host: Host, journal: Box<dyn Journal>, of: Of<'_>) -> Guest {
         let org = of.record.key.org;
+        let judge = Judge {
+            checker: self.checker.clone(),
+            org,
+            guard: of.record.guard(),
+            agent: of.agent.to_owned(),
+        };
         Guest {
             journal,
             models: models::guest::Context {
@@ -106,13 +116,18 @@ impl Capabilities {
                 alias: of.model.to_owned(),
                 meter: of.tokens.clone(),
                 guard: of.record.guard(),
+                judge: Some(judge.clone()),
             },
             knowledge: knowledge::guest::Context::new(
                 self.knowledge.clone(),
                 org,
                 of.record.guard(),
             ),
-            talk: guest::Context::new(Arc::clone(of.record), of.tasks.clone(), self.suspend_after),
+            talk: guest::Context::new(
+                Arc::clone(of.record),
+                (of.tasks.clone(), judge),
+                self.suspend_after,
+            ),
             host,
         }
     }
@@ -196,6 +211,12 @@ fn linker(sandbox: &Sandbox) -> wasmtime::Result<Linker<Guest>> {
         }
     })?;
     Ok(linker)
+}
+
+impl Guest {
+    pub(super) fn talks(&mut self) -> guest::View<'_> {
+        view(self)
+    }
 }
 
 fn talk(guest: &mut Guest) -> guest::View<'_> {

@@ -10,7 +10,7 @@ use super::nodes::announce::Announce;
 use super::nodes::presence::Presence;
 use super::{Inner, NodeId, Runs, imports, log, start};
 use crate::agents::Agents;
-use crate::guardrails::Guardrails;
+use crate::guardrails::{Checker, Guardrails};
 use crate::kit::Base;
 use crate::kit::commit::{Shape, Writer};
 use crate::knowledge::Knowledge;
@@ -87,6 +87,7 @@ pub struct Parts {
     pub models: Models,
     pub knowledge: Knowledge,
     pub guardrails: Guardrails,
+    pub checker: Checker,
     pub sandbox: Sandbox,
     pub scheduler: Scheduler,
     pub imports: imports::Imports,
@@ -127,6 +128,7 @@ impl Runs {
                 capabilities: imports::Capabilities {
                     models: parts.models,
                     knowledge: parts.knowledge,
+                    checker: parts.checker,
                     suspend_after: Duration::from_millis(config.suspend_after_ms),
                 },
                 sandbox: parts.sandbox,

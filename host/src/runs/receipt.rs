@@ -41,7 +41,7 @@ pub struct Receipt {
         skip_serializing_if = "Option::is_none"
     )]
     pub stopped_at: Option<OffsetDateTime>,
-    /// Where the run was: queued, compiling, guest, model, tool, search, sleep, finishing.
+    /// Where the run was: queued, compiling, guest, model, tool, search, sleep, guardrail, finishing.
     #[serde(rename = "where")]
     pub place: String,
     pub fuel: i64,

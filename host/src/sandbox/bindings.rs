@@ -18,3 +18,14 @@ wasmtime::component::bindgen!({
     exports: { default: async },
     additional_derives: [PartialEq, serde::Serialize, serde::Deserialize],
 });
+
+/// What the world of guardrail components is made of.
+pub mod guardrail {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "guardrail",
+        imports: { default: async | trappable },
+        exports: { default: async },
+        additional_derives: [PartialEq],
+    });
+}

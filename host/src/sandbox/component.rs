@@ -9,7 +9,8 @@ use wasmtime::component::types::ComponentItem;
 use super::wasi;
 
 /// Interfaces of the contract a component may import, without their version.
-const OURS: [&str; 7] = [
+const OURS: [&str; 8] = [
+    "bulkhead:agent/checks",
     "bulkhead:agent/clock",
     "bulkhead:agent/knowledge",
     "bulkhead:agent/log",
@@ -21,6 +22,8 @@ const OURS: [&str; 7] = [
 pub const CONTRACT: &str = "0.1.0";
 /// What tools make nests a handful deep; each level costs the validator what is around it.
 const NESTING_MAX: usize = 100;
+/// What a guardrail component exports instead.
+pub const CHECK: &str = "check";
 const EXPORTS: [&str; 2] = ["describe", "run"];
 
 /// How what people send instead of a component begins.
@@ -130,10 +133,19 @@ pub fn inspect(bytes: &[u8]) -> Result<(), Refused> {
         validator.payload(&payload).map_err(invalid)?;
     }
     imports.iter().try_for_each(|import| check_import(import))?;
+    // A guardrail component is of another world.
+    if exports.iter().any(|export| export == CHECK) {
+        return Ok(());
+    }
     let missing = EXPORTS
         .iter()
         .find(|name| !exports.iter().any(|export| export == *name));
     missing.map_or(Ok(()), |name| Err(Refused::MissingExport(name)))
+}
+
+/// Whether a component is a guardrail rather than an agent.
+pub fn is_guardrail(component: &Component) -> bool {
+    component.get_export_index(None, CHECK).is_some()
 }
 
 /// The interfaces a component imports, as it names them, sorted. Types of the contract are imported one by one; they

@@ -8,11 +8,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use tokio::sync::oneshot;
 use wasmtime::component::ResourceTableError;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 
 use super::account::Account;
 use super::bindings::bulkhead::agent::types::{Failure, Manifest, Outcome, Turn};
+use super::bindings::guardrail::GuardrailPre;
+use super::bindings::guardrail::bulkhead::agent::checks::{Subject, Verdict};
 use super::engine::{Sandbox, TICK};
 use super::host::Host;
 use super::limits::Limit;
@@ -152,6 +155,29 @@ where
             None => Vec::new(),
         };
         Ok((manifest, declared))
+    };
+    let ended = counted(&polls, call).await;
+    ended.map_err(|error| fault(&mut store, error))
+}
+
+/// Asks a guardrail component. `begins` is told once it has its first slice.
+pub async fn check<T>(
+    sandbox: Sandbox,
+    (pre, data): (GuardrailPre<T>, T),
+    subject: Subject,
+    wall: Duration,
+    begins: oneshot::Sender<()>,
+) -> Result<Verdict, Fault>
+where
+    T: AsMut<Host> + Send + 'static,
+{
+    let polls = Arc::default();
+    let mut store = store(&sandbox, data, wall, &polls).map_err(Fault::Host)?;
+    let call = async {
+        // Who asked may be gone.
+        let _ = begins.send(());
+        let guardrail = pre.instantiate_async(&mut store).await?;
+        guardrail.call_check(&mut store, &subject).await
     };
     let ended = counted(&polls, call).await;
     ended.map_err(|error| fault(&mut store, error))

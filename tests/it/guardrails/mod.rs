@@ -1,6 +1,7 @@
 //! Guardrails: what they are declared as, where they fire, what is left of a text, and that a run they ended is one like
 //! any other.
 
+mod components;
 mod declared;
 mod ends;
 mod entry;

@@ -135,6 +135,7 @@ impl Life {
                 alias: "default".to_owned(),
                 meter: Meter::new(),
                 guard: Guard::new(Arc::default()),
+                judge: None,
             },
             host: Host::new(Limits::default(), meter, [7; 32]),
             tape,

@@ -5,6 +5,7 @@
 )]
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -15,6 +16,7 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures_util::stream::unfold;
 use serde::Deserialize;
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -176,15 +178,38 @@ impl Runs {
         let of = (caller.org, run);
         let mut steps = store::steps_after(&self.inner.db, of, (after, EVENTS_PAGE)).await?;
         // The journal holds what the guest worked with; who reads it is shown what a client may see.
-        let guard = Guard::new(resolved.guardrails);
+        let guard = Guard::new(Arc::clone(&resolved.guardrails));
         for step in &mut steps {
             guard.clean_json(At::Log, &mut step.request);
             if let Some(response) = &mut step.response {
+                if resolved.guardrails.redacts_output() {
+                    join_texts(response);
+                }
                 guard.clean_json(At::Log, response);
             }
         }
         Ok(steps)
     }
+}
+
+/// Texts of a generation that follow each other as one: what is redacted may be cut between them.
+fn join_texts(response: &mut Value) {
+    let Some(chunks) = response
+        .pointer_mut("/ok/chunks")
+        .and_then(Value::as_array_mut)
+    else {
+        return;
+    };
+    let mut joined: Vec<Value> = Vec::with_capacity(chunks.len());
+    for chunk in chunks.drain(..) {
+        let more = chunk.get("Text").and_then(Value::as_str);
+        let last = joined.last_mut().and_then(|last| last.get_mut("Text"));
+        match (last, more) {
+            (Some(Value::String(text)), Some(more)) => text.push_str(more),
+            _ => joined.push(chunk),
+        }
+    }
+    *chunks = joined;
 }
 
 pub(in crate::runs) fn wants_stream(headers: &HeaderMap) -> bool {

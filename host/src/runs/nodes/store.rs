@@ -105,6 +105,7 @@ impl ClaimedRow {
                 digest: bytes(self.digest).map_err(broken)?,
                 channel: None,
                 model: self.model.unwrap_or_else(|| "default".to_owned()),
+                is_guardrail: false,
                 guardrails: Arc::new(agents::declared(self.guardrails)),
             },
             row: NewRow {

@@ -156,6 +156,7 @@ impl Runs {
         );
         let of = Of {
             model: &resolved.model,
+            agent: &resolved.name,
             record: &attempt.record,
             tokens: &attempt.tokens,
             tasks: &self.inner.tasks,

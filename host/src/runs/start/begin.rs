@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use time::OffsetDateTime;
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -11,13 +12,15 @@ use super::{Admitted, Message, NewRun, Started};
 use crate::agents::Resolved;
 use crate::guardrails::{self, Guard, Occurred, Rewrite, Violation, redact};
 use crate::identity::Caller;
-use crate::kit::{Error, Result};
+use crate::kit::{Code, Error, Result};
 use crate::limits::Effective;
 use crate::runs::life::execute::Work;
 use crate::runs::log::record::Key;
 use crate::runs::log::{Change, Event, Live, Record, Stored, notices, stream::Stream};
 use crate::runs::store::NewRow;
 use crate::runs::{RunId, Runs};
+
+pub(super) const NOT_AN_AGENT: Code = Code::new("not_an_agent", 409, "The component is no agent");
 
 /// Whose violation it is, and when.
 pub(in crate::runs) fn occurred(row: &NewRow, at: OffsetDateTime) -> Occurred {
@@ -45,6 +48,11 @@ impl Runs {
             .agents
             .resolve(caller, agent, new.version)
             .await?;
+        if resolved.is_guardrail {
+            let what =
+                "It is a guardrail component: name it in an agent's guardrails as `component=…`.";
+            return Err(NOT_AN_AGENT.because(what));
+        }
         let version = (resolved.agent.0, resolved.version);
         let limits = self
             .inner
@@ -120,13 +128,16 @@ impl Runs {
             .guardrails
             .enter(of, rules, texts.collect())
             .await?;
-        for value in new
-            .metadata
-            .iter_mut()
-            .flat_map(|metadata| metadata.values_mut())
-        {
-            let counts = &mut redact::Counts::default();
-            redact::json(redact::Set::SECRETS, value, counts);
+        if let Some(metadata) = &mut new.metadata {
+            let mut whole = Value::Object(std::mem::take(metadata));
+            redact::json(
+                redact::Set::SECRETS,
+                &mut whole,
+                &mut redact::Counts::default(),
+            );
+            if let Value::Object(clean) = whole {
+                *metadata = clean;
+            }
         }
         Ok(rewrites)
     }

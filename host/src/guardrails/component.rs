@@ -1,0 +1,312 @@
+//! Guardrail components: a text, a fresh instance with nothing but its own code, and a verdict. It has fuel, memory and
+//! time of its own, and takes its turn like any guest. Whoever traps, hangs, lies or is missing has said no: it fails
+//! closed. What it said passes the run's journal, so that every life of the run is told the same.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use moka::future::Cache;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::sync::oneshot;
+use tokio_util::task::AbortOnDropHandle;
+use wasmtime::component::{Component, HasData, Linker};
+
+use super::{At, Config, Guard, Kind, guard};
+use crate::kit::{Clock, OrgId, Result, Tasks};
+use crate::sandbox::bindings::guardrail::GuardrailPre;
+use crate::sandbox::bindings::guardrail::bulkhead::agent::checks;
+use crate::sandbox::{
+    Fault, Host, Journal, Limits, Meter, Sandbox, Scheduler, invoke, journal, wasi,
+};
+
+/// How verdicts are called in the journal.
+const KIND: &str = "guardrail.check";
+const TEXT_BYTES_MAX: usize = 1 << 20;
+const REASON_CHARS_MAX: usize = 1_024;
+/// Components kept linked.
+const LINKED_MAX: u64 = 128;
+
+type Digest = [u8; 32];
+
+/// Finds the stable version of a guardrail component by its name.
+pub type Load =
+    Arc<dyn Fn(OrgId, String) -> BoxFuture<'static, Result<(Digest, Component)>> + Send + Sync>;
+
+/// Runs guardrail components.
+#[derive(Clone)]
+pub struct Checker {
+    sandbox: Sandbox,
+    scheduler: Scheduler,
+    tasks: Tasks,
+    clock: Clock,
+    load: Load,
+    config: Config,
+    linker: Arc<Linker<Bare>>,
+    linked: Cache<Digest, GuardrailPre<Bare>>,
+}
+
+/// Everything the store of a guardrail component holds.
+pub struct Bare(Host);
+
+impl AsMut<Host> for Bare {
+    fn as_mut(&mut self) -> &mut Host {
+        &mut self.0
+    }
+}
+
+struct Nothing;
+
+impl HasData for Nothing {
+    type Data<'a> = Self;
+}
+
+impl checks::Host for Nothing {}
+
+/// What is judged.
+#[derive(Clone, Debug, Serialize)]
+pub struct Subject {
+    pub at: &'static str,
+    pub agent: String,
+    pub tool: Option<String>,
+    pub text: String,
+}
+
+/// What a component said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Allow,
+    Rewrite(String),
+    Block(String),
+}
+
+/// The components of one life of a run.
+#[derive(Clone)]
+pub struct Judge {
+    pub checker: Checker,
+    pub org: OrgId,
+    pub guard: Arc<Guard>,
+    pub agent: String,
+}
+
+impl Checker {
+    pub fn new(
+        (sandbox, scheduler): (&Sandbox, &Scheduler),
+        (tasks, clock): (&Tasks, &Clock),
+        load: Load,
+        config: Config,
+    ) -> wasmtime::Result<Self> {
+        Ok(Self {
+            linker: Arc::new(linker(sandbox)?),
+            sandbox: sandbox.clone(),
+            scheduler: scheduler.clone(),
+            tasks: tasks.clone(),
+            clock: clock.clone(),
+            load,
+            config,
+            linked: Cache::new(LINKED_MAX),
+        })
+    }
+
+    /// One verdict. `Err` says in a word what the component did instead.
+    async fn check(&self, org: OrgId, name: &str, subject: Subject) -> Result<Verdict, String> {
+        let found = (self.load)(org, name.to_owned()).await;
+        let (digest, component) = found.map_err(|error| {
+            tracing::warn!(%error, cause = error.chain(), name, "a guardrail component is missing");
+            "missing".to_owned()
+        })?;
+        let pre = match self.linked.get(&digest).await {
+            Some(pre) => pre,
+            None => {
+                let linked = link(&self.linker, &component);
+                let pre = linked.map_err(|_| "not a guardrail".to_owned())?;
+                self.linked.insert(digest, pre.clone()).await;
+                pre
+            }
+        };
+        let is_json = subject.at == At::Tool.name();
+        let said = self.run(org, pre, subject).await?;
+        match said {
+            checks::Verdict::Allow => Ok(Verdict::Allow),
+            checks::Verdict::Rewrite(text) if fits(&text, is_json) => Ok(Verdict::Rewrite(text)),
+            checks::Verdict::Rewrite(_) => Err("a rewrite that cannot be".to_owned()),
+            checks::Verdict::Block(why) => {
+                let why = why.chars().filter(|c| !c.is_control());
+                Ok(Verdict::Block(why.take(REASON_CHARS_MAX).collect()))
+            }
+        }
+    }
+
+    async fn run(
+        &self,
+        org: OrgId,
+        pre: GuardrailPre<Bare>,
+        subject: Subject,
+    ) -> Result<checks::Verdict, String> {
+        let limits = Limits {
+            fuel: self.config.component_fuel,
+            memory_bytes: self.config.component_memory_bytes,
+            ..self.sandbox.config().limits.clone()
+        };
+        let meter = Meter::new(self.clock.now());
+        let bare = Bare(Host::new(limits, Arc::clone(&meter), [0; 32]));
+        let (begins, begun) = oneshot::channel();
+        let wall = Duration::from_millis(self.config.component_ms);
+        let asked = asked(subject);
+        let call = invoke::check(self.sandbox.clone(), (pre, bare), asked, wall, begins);
+        let mut running = self.scheduler.spawn(org.0.as_u128(), meter, call);
+        let wait = Duration::from_millis(self.config.component_wait_ms);
+        let late = async {
+            // Its time begins with its first instruction.
+            let began = tokio::time::timeout(wait, begun).await;
+            if matches!(began, Ok(Ok(()))) {
+                tokio::time::sleep(wall).await;
+            }
+        };
+        let ended = tokio::select! {
+            biased;
+            ended = running.wait() => ended,
+            () = late => {
+                running.stop();
+                running.wait().await;
+                return Err("too slow".to_owned());
+            }
+        };
+        match ended {
+            Some(Ok(verdict)) => Ok(verdict),
+            Some(Err(Fault::Limit(limit))) => Err(limit.key().to_owned()),
+            Some(Err(Fault::Full)) => Err("no place".to_owned()),
+            Some(Err(_)) | None => Err("trap".to_owned()),
+        }
+    }
+}
+
+fn asked(subject: Subject) -> checks::Subject {
+    checks::Subject {
+        place: match subject.at {
+            "input" => checks::Place::Input,
+            "tool" => checks::Place::Tool,
+            _ => checks::Place::Output,
+        },
+        agent: subject.agent,
+        tool: subject.tool,
+        text: subject.text,
+    }
+}
+
+fn fits(text: &str, is_json: bool) -> bool {
+    let json = || serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).is_ok();
+    text.len() <= TEXT_BYTES_MAX && (!is_json || json())
+}
+
+impl Judge {
+    /// The text as every component of the version lets it pass, or the end of the run.
+    pub async fn judge(
+        &self,
+        journal: &mut dyn Journal,
+        (at, tool): (At, Option<&str>),
+        mut text: String,
+    ) -> wasmtime::Result<String> {
+        let rules = Arc::clone(self.guard.rules());
+        for (name, rule) in rules.components() {
+            let subject = Subject {
+                at: at.name(),
+                agent: self.agent.clone(),
+                tool: tool.map(str::to_owned),
+                text,
+            };
+            let request = json!({ "component": name, "subject": &subject });
+            let (checker, org, asked) = (
+                self.checker.clone(),
+                self.org,
+                (name.to_owned(), subject.clone()),
+            );
+            let perform = async move {
+                let tasks = checker.tasks.clone();
+                let check = tasks.spawn(async move { checker.check(org, &asked.0, asked.1).await });
+                let said = AbortOnDropHandle::new(check).await;
+                said.unwrap_or_else(|_| Err("trap".to_owned()))
+            };
+            text = match journal::answer::<_, Verdict, String>(journal, KIND, &request, perform)
+                .await?
+            {
+                Ok(Verdict::Allow) => subject.text,
+                Ok(Verdict::Rewrite(mut rewritten)) => {
+                    self.guard.rewritten(rule, at);
+                    self.guard.clean(at, &mut rewritten);
+                    rewritten
+                }
+                Ok(Verdict::Block(why)) => {
+                    let mut why = why;
+                    self.guard.clean(At::Log, &mut why);
+                    let detail = json!({ "component": name, "reason": why });
+                    return Err(self.blocked(
+                        rule,
+                        at,
+                        ("the guardrail component blocked it", detail),
+                    ));
+                }
+                Err(failed) => {
+                    let detail = json!({ "component": name, "failed": failed });
+                    return Err(self.blocked(
+                        rule,
+                        at,
+                        ("the guardrail component gave no verdict", detail),
+                    ));
+                }
+            };
+        }
+        Ok(text)
+    }
+
+    /// Whether anybody is asked.
+    pub fn is_needed(&self) -> bool {
+        self.guard.rules().components().next().is_some()
+    }
+
+    /// Bytes of output that are asked about at one time.
+    pub fn piece_bytes(&self) -> usize {
+        self.checker.config.component_piece_bytes
+    }
+
+    fn blocked(
+        &self,
+        rule: &str,
+        at: At,
+        (message, detail): (&str, serde_json::Value),
+    ) -> wasmtime::Error {
+        let blocked = guard::blocked(Kind::Component, rule, at, (message.to_owned(), detail));
+        wasmtime::Error::new(blocked)
+    }
+}
+
+/// Whether a component is a guardrail this host can run.
+pub fn fit(sandbox: &Sandbox, component: &Component) -> wasmtime::Result<()> {
+    link(&linker(sandbox)?, component).map(drop)
+}
+
+fn link(linker: &Linker<Bare>, component: &Component) -> wasmtime::Result<GuardrailPre<Bare>> {
+    GuardrailPre::new(linker.instantiate_pre(component)?)
+}
+
+/// WASI without anything behind it, and the types of the question.
+fn linker(sandbox: &Sandbox) -> wasmtime::Result<Linker<Bare>> {
+    let mut linker = Linker::<Bare>::new(sandbox.engine());
+    wasi::add_to_linker(&mut linker)?;
+    checks::add_to_linker::<Bare, Nothing>(&mut linker, |_| Nothing)?;
+    Ok(linker)
+}
+
+impl std::fmt::Debug for Checker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Checker")
+    }
+}
+
+impl std::fmt::Debug for Judge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Judge")
+    }
+}
