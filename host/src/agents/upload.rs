@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
+use sqlx::Connection as _;
 use utoipa::ToSchema;
 use wasmtime::component::Component;
 
@@ -138,7 +139,8 @@ impl Agents {
         new: NewVersion,
     ) -> Result<Uploaded> {
         let now = self.clock.now();
-        let mut tx = self.db.begin().await?;
+        let mut connection = self.db.acquire().await?;
+        let mut tx = connection.begin().await?;
         store::insert_component(&mut *tx, &new.digest, bytes, now).await?;
         let agent = store::upsert_agent(&mut tx, caller.org, (self.ids.next(), name), now).await?;
         // The agent's row is locked from here on: of two uploads of the same bytes the second finds the first's.
@@ -150,6 +152,7 @@ impl Agents {
         let size = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
         let version = store::insert_version(&mut tx, (caller.org, agent), new, (size, now)).await?;
         tx.commit().await?;
+        connection.shrink_buffers();
         tracing::info!(org = %caller.slug, agent = name, version = version.number, "version deployed");
         Ok(Uploaded::New(version))
     }
