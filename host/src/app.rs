@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::FromRef;
 use futures_util::future::BoxFuture;
@@ -95,18 +96,7 @@ impl App {
         });
         let models = Models::new(&base, seal.clone(), Egress::new()?, config.models.clone());
         let knowledge = Knowledge::new(&base, knowledge_config(&config));
-        let finds = agents.clone();
-        let load = Arc::new(move |org, name: String| -> BoxFuture<'static, _> {
-            let agents = finds.clone();
-            Box::pin(async move { agents.guardrail(org, &name).await })
-        });
-        let checker = Checker::new(
-            (&sandbox, &scheduler),
-            (&base.tasks, &base.clock),
-            load,
-            config.guardrails.clone(),
-        )
-        .map_err(Error::internal)?;
+        let checker = checker(&base, &agents, (&sandbox, &scheduler), &config)?;
         let runs = Runs::new(runs::Parts {
             base: base.clone(),
             limits: limits.clone(),
@@ -120,14 +110,7 @@ impl App {
             imports,
             config: config.runs.clone(),
         });
-        let idempotency = Idempotency {
-            base: base.clone(),
-            seal,
-            admit: admit(&identity),
-            body_max: config
-                .body_bytes
-                .max(usize::try_from(limits.most().component_bytes).unwrap_or(usize::MAX)),
-        };
+        let idempotency = idempotency(&base, seal, (&identity, &limits), &config);
         Ok(Self {
             db: base.db,
             clock: base.clock,
@@ -146,6 +129,22 @@ impl App {
             draining: watch::Sender::new(false),
         })
     }
+}
+
+/// Guardrail components are found among the agents, which know nothing of who is judged.
+fn checker(
+    base: &Base,
+    agents: &Agents,
+    engine: (&Sandbox, &Scheduler),
+    config: &Config,
+) -> Result<Checker> {
+    let agents = agents.clone();
+    let load = Arc::new(move |org, name: String| -> BoxFuture<'static, _> {
+        let agents = agents.clone();
+        Box::pin(async move { agents.guardrail(org, &name).await })
+    });
+    let times = (&base.tasks, &base.clock);
+    Checker::new(engine, times, load, config.guardrails.clone()).map_err(Error::internal)
 }
 
 /// Indexes stand in the data folder where nothing else is said.
@@ -179,6 +178,24 @@ fn defaults(config: &Config) -> Each<u64> {
         component_bytes: config.agents.component_bytes as u64,
         concurrent_runs: config.runs.concurrent_per_org.into(),
         stack_bytes: config.sandbox.stack_bytes as u64,
+    }
+}
+
+fn idempotency(
+    base: &Base,
+    seal: Seal,
+    (identity, limits): (&Identity, &Limits),
+    config: &Config,
+) -> Idempotency {
+    let largest_component = limits.most().component_bytes;
+    Idempotency {
+        base: base.clone(),
+        seal,
+        admit: admit(identity),
+        claimed_for: Duration::from_millis(config.idempotency_claim_ms),
+        body_max: config
+            .body_bytes
+            .max(usize::try_from(largest_component).unwrap_or(usize::MAX)),
     }
 }
 

@@ -13,7 +13,7 @@ use super::life::execute::Work;
 use super::log::Record;
 use crate::agents::{Agents, Digest, Fits};
 use crate::billing;
-use crate::guardrails::{Checker, Judge};
+use crate::guardrails::{Checker, Guardrails, Judge};
 use crate::kit::{Code, Error, Result, Tasks};
 use crate::knowledge::{self, Knowledge};
 use crate::models::{self, Models};
@@ -65,6 +65,7 @@ impl AsMut<Host> for Guest {
 pub struct Capabilities {
     pub models: Models,
     pub knowledge: Knowledge,
+    pub guardrails: Guardrails,
     pub checker: Checker,
     /// Sleeps from this length on take a guest out of memory.
     pub suspend_after: Duration,

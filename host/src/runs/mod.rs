@@ -2,7 +2,6 @@
 //! end; the only room that knows every capability a guest is offered. Nothing but PostgreSQL is truth.
 
 pub mod cancel;
-mod guards;
 pub mod guest;
 pub mod http;
 pub mod imports;
@@ -23,7 +22,6 @@ use sqlx::PgPool;
 use tokio::sync::watch;
 
 use crate::agents::Agents;
-use crate::guardrails::Guardrails;
 use crate::id;
 use crate::kit::commit::Writer;
 use crate::kit::http::Cursors;
@@ -55,7 +53,6 @@ struct Inner {
     tasks: Tasks,
     limits: Limits,
     agents: Agents,
-    guardrails: Guardrails,
     capabilities: imports::Capabilities,
     sandbox: Sandbox,
     scheduler: Scheduler,

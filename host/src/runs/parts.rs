@@ -124,10 +124,10 @@ impl Runs {
                 tasks,
                 limits: parts.limits,
                 agents: parts.agents,
-                guardrails: parts.guardrails,
                 capabilities: imports::Capabilities {
                     models: parts.models,
                     knowledge: parts.knowledge,
+                    guardrails: parts.guardrails,
                     checker: parts.checker,
                     suspend_after: Duration::from_millis(config.suspend_after_ms),
                 },

@@ -3,6 +3,7 @@
 
 pub mod execute;
 pub mod finish;
+mod guards;
 mod leave;
 mod resume;
 mod store;

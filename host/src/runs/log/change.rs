@@ -14,7 +14,7 @@ use super::{Live, Stored};
 use crate::billing::{self, UsageRecord};
 use crate::guardrails::{self, Violation};
 use crate::kit::commit::{Apply, Weigh};
-use crate::kit::{Code, Result};
+use crate::kit::{Code, OrgId, Result};
 use crate::ledger::outbox::{Notice, announce};
 use crate::runs::store::NewRow;
 
@@ -110,6 +110,18 @@ impl Change {
             | Self::Intend { live, .. }
             | Self::Leave { live, .. }
             | Self::End { live, .. } => live,
+        }
+    }
+
+    fn org(&self) -> OrgId {
+        match self {
+            Self::Begin { row, .. } => row.org,
+            Self::Running { key, .. }
+            | Self::Events { key, .. }
+            | Self::Step { key, .. }
+            | Self::Intend { key, .. }
+            | Self::Leave { key, .. }
+            | Self::End { key, .. } => key.org,
         }
     }
 
@@ -218,6 +230,10 @@ impl Apply for Writes {
         }
         rows.write(tx).await?;
         Ok(answers)
+    }
+
+    fn tenant(&self, change: &Change) -> u128 {
+        change.org().0.as_u128()
     }
 
     fn weight(&self, change: &Change) -> usize {

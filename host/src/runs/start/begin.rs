@@ -125,6 +125,7 @@ impl Runs {
         let rules = &resolved.guardrails;
         let rewrites = self
             .inner
+            .capabilities
             .guardrails
             .enter(of, rules, texts.collect())
             .await?;

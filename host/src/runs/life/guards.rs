@@ -5,9 +5,9 @@ use futures_util::future::BoxFuture;
 use serde_json::json;
 use wasmtime::component::Resource;
 
-use super::imports::Guest;
-use super::log::Event;
 use crate::guardrails::{At, Kind, Rule, guard, topic};
+use crate::runs::imports::Guest;
+use crate::runs::log::Event;
 use crate::sandbox::bindings::bulkhead::agent::model::{self as wit, HostGeneration as _};
 use crate::sandbox::bindings::bulkhead::agent::types::{Speaker, Turn};
 use crate::sandbox::{Around, Blocked};

@@ -1,0 +1,39 @@
+//! The invariants by name: what `doctor` prints, and what the tests violate one by one.
+
+/// The invariants the database can answer for, by the names of the specification.
+pub const CHECKED: &[(&str, &str)] = &[
+    (
+        "I1",
+        "an ended run has exactly one terminal event, an open one has none",
+    ),
+    (
+        "I2",
+        "a run's events are numbered from 1 without a gap; the first is `started`, the last the terminal one",
+    ),
+    (
+        "I3",
+        "an open run is covered by a node that was alive within the last 30 s, or waits to go on since less than that",
+    ),
+    (
+        "I4",
+        "a run had more terms than deaths and no fewer than attempts; an outcome is of the effect that was begun",
+    ),
+    (
+        "I5",
+        "an ended run has exactly one usage row, which says what its last event says; an open one has none",
+    ),
+    (
+        "I9",
+        "every event, step, intent and usage row belongs to a run of its own organization",
+    ),
+    ("I10", "no API key is in any event, step, output or log"),
+    ("I13", "a run names a deployed version and kept limits"),
+    (
+        "I14",
+        "no run was lost to a panic or another failure of the host itself",
+    ),
+    (
+        "I15",
+        "a run that a guardrail ended has one violation of its stop reason and one `blocked` event, others have none; who is told of it is told of both its events",
+    ),
+];
