@@ -1,7 +1,6 @@
 //! Whether what a version declares can be understood: asked at upload and by the dry run.
 
 use super::{Guardrails, Rules, parse};
-use crate::kit::error::Entry;
 use crate::kit::{Code, Result};
 
 pub const GUARDRAILS_REFUSED: Code = Code::new(
@@ -25,15 +24,11 @@ impl Guardrails {
                 );
                 continue;
             }
-            error = error.field(
-                format!("/guardrails/{}", refused.index),
-                refused.reason.clone(),
+            error = error.entry(
+                "/guardrails",
+                (refused.index, refused.value),
+                refused.reason,
             );
-            error.entries.push(Entry {
-                index: refused.index,
-                value: refused.value,
-                reason: refused.reason,
-            });
         }
         if error.fields.is_empty() {
             Ok(rules)

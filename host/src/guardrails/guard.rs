@@ -131,10 +131,12 @@ impl Guard {
     }
 
     fn allowed(&self, tool: &str) -> Result<(), Blocked> {
-        let list = |rule| match rule {
-            &Rule::ToolAllowlist(ref list) => Some(list),
-            _ => None,
-        };
+        fn list(rule: &Rule) -> Option<&Vec<String>> {
+            match rule {
+                Rule::ToolAllowlist(list) => Some(list),
+                _ => None,
+            }
+        }
         match self.rules.find(list) {
             Some((list, rule)) if !list.iter().any(|known| known == tool) => {
                 let message = "a tool was asked for that is not on the list".to_owned();
@@ -270,7 +272,7 @@ pub fn blocked(kind: Kind, rule: &str, at: At, (message, detail): (String, Value
     Blocked {
         stop_reason: kind.stop_reason(),
         kind: kind.name(),
-        rule: rule.to_owned(),
+        rule: rule.into(),
         at: at.name(),
         message,
         detail,

@@ -52,7 +52,7 @@ impl Violation {
             version: of.version,
             run: Some(of.run),
             kind: blocked.kind,
-            rule: blocked.rule.clone(),
+            rule: blocked.rule.to_string(),
             at: blocked.at,
             action: "blocked",
             message: blocked.message.clone(),

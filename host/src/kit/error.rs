@@ -33,7 +33,6 @@ impl Code {
             code: self,
             detail: detail.into(),
             fields: Vec::new(),
-            entries: Vec::new(),
             retry_after: None,
             cause: None,
         }
@@ -61,14 +60,15 @@ pub struct Field {
     /// A JSON pointer into the body.
     pub pointer: String,
     pub detail: String,
+    /// What stands there, where the client cannot know.
+    pub entry: Option<Entry>,
 }
 
-/// One entry of a list that the request did not carry itself, and what is wrong with it.
+/// One entry of a list that the request did not carry itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     pub index: usize,
     pub value: String,
-    pub reason: String,
 }
 
 /// Why something was not done. `detail` may be shown to the caller; `cause` may not.
@@ -77,7 +77,6 @@ pub struct Error {
     pub code: Code,
     pub detail: String,
     pub fields: Vec<Field>,
-    pub entries: Vec<Entry>,
     pub retry_after: Option<Duration>,
     cause: Option<Cause>,
 }
@@ -116,6 +115,17 @@ impl Error {
         self.fields.push(Field {
             pointer: pointer.into(),
             detail: detail.into(),
+            entry: None,
+        });
+        self
+    }
+
+    /// An entry of a list is wrong that the request did not carry itself.
+    pub fn entry(mut self, list: &str, (index, value): (usize, String), reason: String) -> Self {
+        self.fields.push(Field {
+            pointer: format!("{list}/{index}"),
+            detail: reason,
+            entry: Some(Entry { index, value }),
         });
         self
     }

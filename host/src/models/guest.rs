@@ -76,7 +76,7 @@ enum Source {
         ended_at: OffsetDateTime,
     },
     Live {
-        stream: Clean,
+        stream: Box<Clean>,
         taking: Taking,
     },
 }
@@ -293,7 +293,7 @@ impl View<'_> {
                 };
                 let ticket = Some(ticket);
                 Ok(Ok(Source::Live {
-                    stream: Clean::new(stream, &self.context.guard),
+                    stream: Box::new(Clean::new(stream, &self.context.guard)),
                     taking: Taking { ticket, taken },
                 }))
             }

@@ -62,7 +62,7 @@ pub struct Blocked {
     #[serde(skip)]
     pub stop_reason: &'static str,
     pub kind: &'static str,
-    pub rule: String,
+    pub rule: Box<str>,
     pub at: &'static str,
     pub message: String,
     pub detail: serde_json::Value,

@@ -1,5 +1,6 @@
 //! Runs that a guardrail ends: each kind hit and just not hit, what is said of it everywhere, and that the run replays
 //! and resumes like any other.
+#![expect(clippy::too_many_lines, reason = "tables are long")]
 
 use bulkhead_tests::TestHost;
 use bulkhead_tests::client::{Event, stop_reason, text};

@@ -1,5 +1,7 @@
 //! Labelled examples, grown from seeds by rules of their own that know nothing of the recognisers: for each kind what
 //! must be found, written as people write it, and what only looks like it. Recall and false positives are printed.
+#![expect(clippy::print_stdout, reason = "figures are printed")]
+#![expect(clippy::too_many_lines, reason = "tables are long")]
 
 use bulkhead::guardrails::redact::{self, Counts, Set, What};
 

@@ -1,5 +1,6 @@
 //! Streams by chance: whatever is said, however it is cut, what comes out is what the whole would be; little is held
 //! back, and time is linear.
+#![expect(clippy::print_stdout, reason = "figures are printed")]
 
 use std::time::Instant;
 

@@ -64,12 +64,15 @@ impl From<&Error> for Problem {
                 })
                 .collect(),
             entries: error
-                .entries
+                .fields
                 .iter()
-                .map(|entry| ProblemEntry {
-                    index: entry.index,
-                    value: entry.value.clone(),
-                    reason: entry.reason.clone(),
+                .filter_map(|field| {
+                    let entry = field.entry.as_ref()?;
+                    Some(ProblemEntry {
+                        index: entry.index,
+                        value: entry.value.clone(),
+                        reason: field.detail.clone(),
+                    })
                 })
                 .collect(),
         }
