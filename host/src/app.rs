@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::agents::{self, Agents};
 use crate::config::{BAD_CONFIG, Config};
 use crate::identity::Identity;
-use crate::kit::egress::Egress;
+use crate::kit::egress::{Egress, Guarded, Rules};
 use crate::kit::http::idempotency::{Admit, Idempotency};
 use crate::kit::secret::Seal;
 use crate::kit::{Base, Clock, Error, Ids, Random, Result, Tasks, db};
@@ -21,6 +21,7 @@ use crate::runs::imports::Imports;
 use crate::runs::{self, Runs};
 use crate::sandbox::compile::Artifacts;
 use crate::sandbox::{self, Sandbox, Scheduler};
+use crate::webhooks::Webhooks;
 
 /// The rooms of a running host. Cheap to clone.
 #[derive(Clone)]
@@ -35,6 +36,7 @@ pub struct App {
     pub agents: Agents,
     pub models: Models,
     pub knowledge: Knowledge,
+    pub webhooks: Webhooks,
     pub runs: Runs,
     pub idempotency: Idempotency,
     pub config: Arc<Config>,
@@ -90,6 +92,10 @@ impl App {
         });
         let models = Models::new(&base, seal.clone(), Egress::new()?, config.models.clone());
         let knowledge = Knowledge::new(&base, knowledge_config(&config));
+        let rules = Rules::new(&config.egress)
+            .map_err(|what| BAD_CONFIG.because(format!("`egress.allow`: {what}.")))?;
+        let guarded = Guarded::new(rules)?;
+        let webhooks = Webhooks::new(&base, seal.clone(), guarded, config.webhooks.clone());
         let runs = Runs::new(runs::Parts {
             base: base.clone(),
             limits: limits.clone(),
@@ -120,6 +126,7 @@ impl App {
             agents,
             models,
             knowledge,
+            webhooks,
             runs,
             idempotency,
             config: Arc::new(config),
@@ -193,6 +200,7 @@ hand_out!(
     agents: Agents,
     models: Models,
     knowledge: Knowledge,
+    webhooks: Webhooks,
     runs: Runs,
     ids: Ids,
     idempotency: Idempotency,
