@@ -31,6 +31,10 @@ pub const CHECKED: &[(&str, &str)] = &[
         "an ended run has exactly one usage row, which says what its last event says; an open one has none",
     ),
     (
+        "I7",
+        "every event that was announced becomes deliveries, and every delivery that waits will be sent",
+    ),
+    (
         "I9",
         "every event, step, intent and usage row belongs to a run of its own organization",
     ),
@@ -71,6 +75,7 @@ pub async fn check(db: &PgPool) -> Result<Vec<Violation>> {
     tell("I3", store::abandoned(&mut *tx, TOLD_MAX).await?);
     tell("I4", store::wrong_terms(&mut *tx, TOLD_MAX).await?);
     tell("I5", store::wrong_usage(&mut *tx, TOLD_MAX).await?);
+    tell("I7", store::untold(&mut *tx, TOLD_MAX).await?);
     tell("I9", store::strays(&mut *tx, TOLD_MAX).await?);
     tell("I10", store::leaked_keys(&mut *tx, TOLD_MAX).await?);
     tell("I13", store::unknown_versions(&mut *tx, TOLD_MAX).await?);

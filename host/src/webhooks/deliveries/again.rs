@@ -11,7 +11,9 @@ use super::{Delivery, endpoints, store};
 use crate::identity::Caller;
 use crate::kit::error::CONFLICT;
 use crate::kit::{Code, Error, Result};
+use crate::ledger::audit::{Action, record};
 use crate::ledger::outbox::{EventId, Notice, Topic, announce};
+use crate::webhooks::endpoints::{target, unknown};
 use crate::webhooks::{EndpointId, Webhooks};
 
 pub const REPLAY_TOO_LARGE: Code = Code::new(
@@ -57,6 +59,9 @@ impl Webhooks {
             .await?
             .ok_or_else(|| Error::not_found("delivery"))?;
         store::wake(&mut *tx, of, now).await?;
+        let did = caller.did(Action::WebhookRedelivered, target(endpoint));
+        let did = did.detail(&json!({ "event": event }));
+        record(&mut tx, &[did]).await?;
         tx.commit().await?;
         Ok(row.view())
     }
@@ -95,6 +100,9 @@ impl Webhooks {
                 ));
         }
         store::wake(&mut *tx, of, now).await?;
+        let did = caller.did(Action::WebhookReplayed, target(endpoint));
+        let did = did.detail(&json!({ "events": events, "delivered": replay.delivered }));
+        record(&mut tx, &[did]).await?;
         tx.commit().await?;
         Ok(Replayed { events })
     }
@@ -110,6 +118,9 @@ impl Webhooks {
         let of = (caller.org, endpoint);
         let row = store::only_to(&mut *tx, of, notice.id, now).await?;
         store::wake(&mut *tx, of, now).await?;
+        let did = caller.did(Action::WebhookEndpointTested, target(endpoint));
+        let did = did.detail(&json!({ "event": notice.id }));
+        record(&mut tx, &[did]).await?;
         tx.commit().await?;
         Ok(row.view())
     }
@@ -122,7 +133,7 @@ impl Webhooks {
     ) -> Result<Transaction<'static, Postgres>> {
         let mut tx = self.db.begin().await?;
         match endpoints::is_enabled(&mut *tx, caller.org, endpoint).await? {
-            None => Err(crate::webhooks::endpoints::unknown()),
+            None => Err(unknown()),
             Some(false) => Err(CONFLICT
                 .because("The endpoint is disabled: enable it first (PATCH {\"enabled\": true}).")),
             Some(true) => Ok(tx),

@@ -13,8 +13,13 @@ use super::store;
 use crate::kit::commit::{Apply, Weigh};
 use crate::kit::egress::Refused;
 use crate::kit::{Ids, OrgId, Result};
+use crate::ledger::audit::{Action, Actor, Entry, Source, Status, record};
 use crate::ledger::outbox::{EventId, Notice, Topic, announce};
 use crate::webhooks::EndpointId;
+use crate::webhooks::endpoints::target;
+
+/// Who acts where nobody asked.
+const HOST: &str = "webhooks";
 
 /// What an attempt came to.
 #[derive(Clone, Debug)]
@@ -97,6 +102,27 @@ impl Attempt {
             None => "failed",
         }
     }
+
+    /// Its row in the audit log.
+    fn entry(&self) -> Entry {
+        let detail = json!({
+            "event": self.event,
+            "topic": self.topic,
+            "attempt": self.number,
+            "status": self.outcome.status,
+            "error": self.outcome.error,
+            "took_ms": self.took_ms,
+        });
+        let status = match self.outcome.is_success() {
+            true => Status::Delivered,
+            false => Status::Failed,
+        };
+        let (by, to) = (Actor::host(HOST), target(self.endpoint));
+        Entry::new(self.org, self.at, by, Action::WebhookDelivery, to)
+            .of(Source::Deliveries)
+            .came_to(status, Some(self.outcome.label()))
+            .detail(&detail)
+    }
 }
 
 impl Weigh for Attempt {
@@ -151,6 +177,9 @@ impl Apply for Recorded {
         store::judge(tx, &last).await?;
         let given_up = store::disable(tx, &last, self.disable_after).await?;
         tell(tx, &self.ids, &given_up).await?;
+        let entries: Vec<Entry> = fresh.iter().map(|attempt| attempt.entry()).collect();
+        let given_up = given_up.iter().map(GivenUp::entry);
+        record(tx, &entries.into_iter().chain(given_up).collect::<Vec<_>>()).await?;
         Ok(batch.iter().map(|_| Ok(())).collect())
     }
 
@@ -169,6 +198,15 @@ pub(super) struct GivenUp {
     pub(super) endpoint: EndpointId,
     pub(super) reason: &'static str,
     pub(super) at: OffsetDateTime,
+}
+
+impl GivenUp {
+    /// Its row in the audit log.
+    pub(super) fn entry(&self) -> Entry {
+        let (by, to) = (Actor::host(HOST), target(self.endpoint));
+        Entry::new(self.org, self.at, by, Action::WebhookEndpointDisabled, to)
+            .detail(&json!({ "reason": self.reason }))
+    }
 }
 
 /// Tells organizations that endpoints of theirs were disabled, in the transaction that disables them.

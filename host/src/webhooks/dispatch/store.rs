@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::outcome::{Attempt, GivenUp, tell};
 use super::places::LANES;
 use crate::kit::{Ids, OrgId, Result};
+use crate::ledger::audit::{self, Entry};
 use crate::ledger::outbox::EventId;
 use crate::webhooks::EndpointId;
 
@@ -334,6 +335,8 @@ pub(in crate::webhooks) async fn lapse(
         })
         .collect();
     tell(&mut tx, ids, &given_up).await?;
+    let entries: Vec<Entry> = given_up.iter().map(GivenUp::entry).collect();
+    audit::record(&mut tx, &entries).await?;
     tx.commit().await?;
     Ok(())
 }

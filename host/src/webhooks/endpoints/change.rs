@@ -6,6 +6,7 @@ use super::{ChangeEndpoint, EVERY, Endpoint, NewEndpoint, WithSecret};
 use crate::identity::Caller;
 use crate::kit::http::{Cursor, Page, PageQuery};
 use crate::kit::{Code, Error, Result, Secret};
+use crate::ledger::audit::{Action, Target, record};
 use crate::ledger::outbox::Topic;
 use crate::webhooks::sign::new_secret;
 use crate::webhooks::{EndpointId, Webhooks};
@@ -67,6 +68,9 @@ impl Webhooks {
             )));
         }
         store::insert(&mut *tx, caller.org, (&row, caller.key)).await?;
+        let did = caller.did(Action::WebhookEndpointCreated, target(id));
+        let given = ["url", "description", "events", "signature"];
+        record(&mut tx, &[did.changed(given)]).await?;
         tx.commit().await?;
         tracing::info!(org = %caller.slug, endpoint = %id, "webhook endpoint made");
         Ok(shown(row, &secret))
@@ -103,6 +107,7 @@ impl Webhooks {
         id: EndpointId,
         change: ChangeEndpoint,
     ) -> Result<Endpoint> {
+        let given = change.names();
         let url = match &change.url {
             Some(url) => Some(self.check_url(url).await?),
             None => None,
@@ -143,6 +148,12 @@ impl Webhooks {
         if was_enabled && !enabled {
             store::drop_waiting(&mut *tx, (caller.org, id), now).await?;
         }
+        let action = match (was_enabled, enabled) {
+            (true, false) => Action::WebhookEndpointDisabled,
+            (false, true) => Action::WebhookEndpointEnabled,
+            _ => Action::WebhookEndpointUpdated,
+        };
+        record(&mut tx, &[caller.did(action, target(id)).changed(given)]).await?;
         tx.commit().await?;
         Ok(row.view())
     }
@@ -153,6 +164,8 @@ impl Webhooks {
         if !store::delete(&mut *tx, caller.org, id).await? {
             return Err(unknown());
         }
+        let did = caller.did(Action::WebhookEndpointDeleted, target(id));
+        record(&mut tx, &[did]).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -167,6 +180,8 @@ impl Webhooks {
         let row = store::rotate(&mut *tx, (caller.org, id), &sealed, (now, until))
             .await?
             .ok_or_else(unknown)?;
+        let did = caller.did(Action::WebhookSecretRotated, target(id));
+        record(&mut tx, &[did]).await?;
         tx.commit().await?;
         Ok(shown(row, &secret))
     }
@@ -184,6 +199,11 @@ fn shown(row: Row, secret: &Secret) -> WithSecret {
         endpoint: row.view(),
         signing_secret: secret.expose().to_owned(),
     }
+}
+
+/// An endpoint, as the audit log names it.
+pub(in crate::webhooks) fn target(id: EndpointId) -> Target {
+    Target::new("webhook_endpoint", id)
 }
 
 pub(in crate::webhooks) fn unknown() -> Error {

@@ -11,8 +11,8 @@ use utoipa::ToSchema;
 use super::EndpointId;
 use super::sign::Signature;
 
-pub(super) use change::unknown;
 pub use change::{NAMES, TOO_MANY_ENDPOINTS, UNKNOWN_EVENT};
+pub(super) use change::{target, unknown};
 
 /// Every event, those to come included.
 pub const EVERY: &str = "*";
