@@ -92,10 +92,7 @@ impl App {
         });
         let models = Models::new(&base, seal.clone(), Egress::new()?, config.models.clone());
         let knowledge = Knowledge::new(&base, knowledge_config(&config));
-        let rules = Rules::new(&config.egress)
-            .map_err(|what| BAD_CONFIG.because(format!("`egress.allow`: {what}.")))?;
-        let guarded = Guarded::new(rules)?;
-        let webhooks = Webhooks::new(&base, seal.clone(), guarded, config.webhooks.clone());
+        let webhooks = webhooks(&base, &seal, &config)?;
         let runs = Runs::new(runs::Parts {
             base: base.clone(),
             limits: limits.clone(),
@@ -111,9 +108,7 @@ impl App {
             base: base.clone(),
             seal,
             admit: admit(&identity),
-            body_max: config
-                .body_bytes
-                .max(usize::try_from(limits.most().component_bytes).unwrap_or(usize::MAX)),
+            body_max: body_max(&config, &limits),
         };
         Ok(Self {
             db: base.db,
@@ -133,6 +128,18 @@ impl App {
             draining: watch::Sender::new(false),
         })
     }
+}
+
+fn webhooks(base: &Base, seal: &Seal, config: &Config) -> Result<Webhooks> {
+    let rules = Rules::new(&config.egress)
+        .map_err(|what| BAD_CONFIG.because(format!("`egress.allow`: {what}.")))?;
+    let guarded = Guarded::new(rules)?;
+    Ok(Webhooks::new(
+        base,
+        seal.clone(),
+        guarded,
+        config.webhooks.clone(),
+    ))
 }
 
 /// Indexes stand in the data folder where nothing else is said.
@@ -167,6 +174,12 @@ fn defaults(config: &Config) -> Each<u64> {
         concurrent_runs: config.runs.concurrent_per_org.into(),
         stack_bytes: config.sandbox.stack_bytes as u64,
     }
+}
+
+/// The largest body any route takes.
+fn body_max(config: &Config, limits: &Limits) -> usize {
+    let component = usize::try_from(limits.most().component_bytes).unwrap_or(usize::MAX);
+    config.body_bytes.max(component)
 }
 
 fn admit(identity: &Identity) -> Admit {

@@ -48,18 +48,7 @@ async fn measure(broken: u64, span: Duration) {
     hangs.always(How::Silent);
     fails.always(How::Status(500));
     endpoint(&good, &works.url("/")).await;
-    let made = Instant::now();
-    futures_util::future::join_all((0..CLIENTS as u64).map(|client| {
-        let (bad, hangs, fails) = (&bad, &hangs, &fails);
-        async move {
-            for n in (client..broken).step_by(CLIENTS) {
-                let receiver = if n % 2 == 0 { hangs } else { fails };
-                endpoint(bad, &receiver.url(&format!("/{n}"))).await;
-            }
-        }
-    }))
-    .await;
-    let made = made.elapsed();
+    let made = make(&bad, broken, (&hangs, &fails)).await;
     let db = &bench.host.app.db;
     let (bad, good) = (org(db, "bad").await, org(db, "good").await);
     let ids = Ids::new(Clock::system(), Random::system());
@@ -83,8 +72,16 @@ async fn measure(broken: u64, span: Duration) {
     let attempts = hangs.got().len() + fails.got().len();
     table(
         "Webhooks",
-        &format!("{broken} broken endpoints, an event for each every {WAVE:?}, for {span:?}; {attempts} attempts at them; made in {made:.1?}."),
-        &["healthy deliveries", "came twice", "lag p50", "lag p99", "lag max"],
+        &format!(
+            "{broken} broken endpoints, an event for each every {WAVE:?}, for {span:?}; {attempts} attempts at them; made in {made:.1?}."
+        ),
+        &[
+            "healthy deliveries",
+            "came twice",
+            "lag p50",
+            "lag p99",
+            "lag max",
+        ],
         &[vec![
             said.len().to_string(),
             (works.got().len() - said.len()).to_string(),
@@ -94,6 +91,19 @@ async fn measure(broken: u64, span: Duration) {
         ]],
     );
     bench.stop().await;
+}
+
+/// Makes so many endpoints, half of them at each receiver; how long that took.
+async fn make(client: &Client, count: u64, (hangs, fails): (&Receiver, &Receiver)) -> Duration {
+    let began = Instant::now();
+    let making = (0..CLIENTS as u64).map(|first| async move {
+        for n in (first..count).step_by(CLIENTS) {
+            let receiver = if n % 2 == 0 { hangs } else { fails };
+            endpoint(client, &receiver.url(&format!("/{n}"))).await;
+        }
+    });
+    futures_util::future::join_all(making).await;
+    began.elapsed()
 }
 
 async fn endpoint(client: &Client, url: &str) {

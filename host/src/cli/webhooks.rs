@@ -80,8 +80,8 @@ struct Of {
 
 #[derive(Debug, clap::Args)]
 struct Create {
-    /// Where events are posted: an https address of the public internet.
-    url: String,
+    /// Where events are posted: an https URL of the public internet.
+    address: String,
     /// What it is told of; everything where absent.
     #[arg(long = "event", value_name = "EVENT", default_value = "*")]
     events: Vec<String>,
@@ -98,8 +98,8 @@ struct Create {
 #[derive(Debug, clap::Args)]
 struct Set {
     /// Where events are posted.
-    #[arg(long)]
-    url: Option<String>,
+    #[arg(long, value_name = "URL")]
+    address: Option<String>,
     /// What it is told of, instead of what it was told of before.
     #[arg(long = "event", value_name = "EVENT")]
     events: Option<Vec<String>>,
@@ -197,7 +197,11 @@ async fn events(client: &Client, out: Output) -> Result<(), Failure> {
             Some(false) => "not yet",
             _ => "",
         };
-        [at(event, "/name"), at(event, "/description"), sent.to_owned()]
+        [
+            at(event, "/name"),
+            at(event, "/description"),
+            sent.to_owned(),
+        ]
     });
     out.table(["event", "when", "sent"], rows.collect());
     Ok(())
@@ -220,16 +224,25 @@ async fn list(args: List, out: Output) -> Result<(), Failure> {
             _ => format!("disabled: {}", at(endpoint, "/disabled_reason")),
         };
         let text = |pointer| at(endpoint, pointer);
-        [text("/id"), text("/url"), text("/events"), state, text("/description")]
+        [
+            text("/id"),
+            text("/url"),
+            text("/events"),
+            state,
+            text("/description"),
+        ]
     });
-    out.table(["id", "url", "events", "state", "description"], rows.collect());
+    out.table(
+        ["id", "url", "events", "state", "description"],
+        rows.collect(),
+    );
     rest(&page, out);
     Ok(())
 }
 
 async fn create(args: Create, out: Output) -> Result<(), Failure> {
     let body = json!({
-        "url": args.url,
+        "url": args.address,
         "description": args.description,
         "events": args.events,
         "signature": args.signature,
@@ -241,7 +254,7 @@ async fn create(args: Create, out: Output) -> Result<(), Failure> {
 async fn set(args: Set, out: Output) -> Result<(), Failure> {
     let mut change = Map::new();
     let given = [
-        ("url", args.url.map(Value::from)),
+        ("url", args.address.map(Value::from)),
         ("events", args.events.map(Value::from)),
         ("description", args.description.map(Value::from)),
         ("signature", args.signature.map(Value::from)),
@@ -253,7 +266,9 @@ async fn set(args: Set, out: Output) -> Result<(), Failure> {
         }
     }
     if change.is_empty() {
-        return Err(Failure::usage("name what to change, such as --enabled true"));
+        return Err(Failure::usage(
+            "name what to change, such as --enabled true",
+        ));
     }
     let path = [ENDPOINTS, &args.of.endpoint];
     let client = args.of.target.client()?;
@@ -285,7 +300,14 @@ async fn deliveries(args: Deliveries, out: Output) -> Result<(), Failure> {
         };
         let attempts = number(delivery, "/attempts").to_string();
         let next = text("/next_attempt_at");
-        [text("/event"), text("/topic"), text("/state"), attempts, last, next]
+        [
+            text("/event"),
+            text("/topic"),
+            text("/state"),
+            attempts,
+            last,
+            next,
+        ]
     });
     let names = ["event", "what", "state", "attempts", "last", "next"];
     out.table(names, rows.collect());
@@ -301,7 +323,10 @@ async fn replay(args: Replay, out: Output) -> Result<(), Failure> {
     if out.is_json() {
         return out.json(&replayed);
     }
-    out.line(format!("{} events are sent again.", number(&replayed, "/events")));
+    out.line(format!(
+        "{} events are sent again.",
+        number(&replayed, "/events")
+    ));
     Ok(())
 }
 
@@ -313,7 +338,9 @@ fn since(text: &str) -> Result<String, Failure> {
     let units = [('m', 60), ('h', 3_600), ('d', 86_400)];
     let ago = units.iter().find_map(|(unit, seconds)| {
         let count: i64 = text.strip_suffix(*unit)?.parse().ok()?;
-        (0..=100_000).contains(&count).then(|| time::Duration::seconds(count * seconds))
+        (0..=100_000)
+            .contains(&count)
+            .then(|| time::Duration::seconds(count * seconds))
     });
     let at = ago.and_then(|ago| (Clock::system().now() - ago).format(&Rfc3339).ok());
     at.ok_or_else(|| {

@@ -58,6 +58,7 @@ async fn every_way_to_be_broken_is_a_failure_with_its_reason() {
     host.stop().await;
 }
 
+#[expect(clippy::print_stdout, reason = "a figure that is not asserted")]
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_without_end_is_cut() {
     let (host, client, receiver) = world_with(15_000).await;

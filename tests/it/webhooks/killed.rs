@@ -51,6 +51,7 @@ async fn two_hosts_send_each_event_once() {
     host.stop().await;
 }
 
+#[expect(clippy::print_stdout, reason = "a figure that is not asserted")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_killed_in_the_middle_of_a_post_loses_nothing() {
     let (host, client, receiver) = world_with(15_000).await;
