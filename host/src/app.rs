@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::FromRef;
 use sqlx::PgPool;
@@ -104,12 +105,7 @@ impl App {
             imports,
             config: config.runs.clone(),
         });
-        let idempotency = Idempotency {
-            base: base.clone(),
-            seal,
-            admit: admit(&identity),
-            body_max: body_max(&config, &limits),
-        };
+        let idempotency = idempotency(&base, seal, (&identity, &limits), &config);
         Ok(Self {
             db: base.db,
             clock: base.clock,
@@ -176,10 +172,22 @@ fn defaults(config: &Config) -> Each<u64> {
     }
 }
 
-/// The largest body any route takes.
-fn body_max(config: &Config, limits: &Limits) -> usize {
-    let component = usize::try_from(limits.most().component_bytes).unwrap_or(usize::MAX);
-    config.body_bytes.max(component)
+fn idempotency(
+    base: &Base,
+    seal: Seal,
+    (identity, limits): (&Identity, &Limits),
+    config: &Config,
+) -> Idempotency {
+    let largest_component = limits.most().component_bytes;
+    Idempotency {
+        base: base.clone(),
+        seal,
+        admit: admit(identity),
+        claimed_for: Duration::from_millis(config.idempotency_claim_ms),
+        body_max: config
+            .body_bytes
+            .max(usize::try_from(largest_component).unwrap_or(usize::MAX)),
+    }
 }
 
 fn admit(identity: &Identity) -> Admit {

@@ -183,6 +183,10 @@ impl Apply for Recorded {
         Ok(batch.iter().map(|_| Ok(())).collect())
     }
 
+    fn tenant(&self, attempt: &Attempt) -> u128 {
+        attempt.org.0.as_u128()
+    }
+
     fn settled(&self, attempt: &Attempt, outcome: &Result<()>) {
         if let Err(error) = outcome {
             // The delivery stays as it was: it is sent again when its endpoint is given back.
