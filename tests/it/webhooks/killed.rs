@@ -82,14 +82,14 @@ async fn a_host_killed_in_the_middle_of_a_post_loses_nothing() {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let ready: Value = serde_json::from_str(&lines.next_line().await.unwrap().unwrap()).unwrap();
     assert!(ready["url"].is_string());
-    // Four hang in the process, the rest wait behind them. Its clock is the machine's, which is as good.
+    // Up to four hang in the process, the rest wait behind them. Its clock is the machine's, which is as good.
     receiver.always(How::Silent);
     let mut sent = Vec::new();
     machine_time(&host);
     for _ in 0..6 {
         sent.push(endpoint.test().await);
     }
-    receiver.arrived(5).await;
+    receiver.arrived(2).await;
     child.kill().await.unwrap();
     receiver.always(How::Status(200));
     host.run_jobs().await;

@@ -55,7 +55,9 @@ impl Webhooks {
         tokio::select! {
             outcome = self.batches(&endpoint, &mut place) => {
                 if let Err(error) = outcome {
+                    // Its lease is left to end: what failed would fail again at once.
                     tracing::warn!(endpoint = %endpoint.id, %error, cause = error.chain(), "deliveries stopped; they go on later");
+                    return;
                 }
             }
             () = stopping => {}
