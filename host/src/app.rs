@@ -13,7 +13,7 @@ use crate::agents::{self, Agents};
 use crate::config::{BAD_CONFIG, Config};
 use crate::guardrails::{Checker, Guardrails};
 use crate::identity::Identity;
-use crate::kit::egress::Egress;
+use crate::kit::egress::{Egress, Guarded, Rules};
 use crate::kit::http::idempotency::{Admit, Idempotency};
 use crate::kit::secret::Seal;
 use crate::kit::{Base, Clock, Error, Ids, Random, Result, Tasks, db};
@@ -24,6 +24,7 @@ use crate::runs::imports::Imports;
 use crate::runs::{self, Runs};
 use crate::sandbox::compile::Artifacts;
 use crate::sandbox::{self, Sandbox, Scheduler};
+use crate::webhooks::Webhooks;
 
 /// The rooms of a running host. Cheap to clone.
 #[derive(Clone)]
@@ -39,6 +40,7 @@ pub struct App {
     pub models: Models,
     pub knowledge: Knowledge,
     pub guardrails: Guardrails,
+    pub webhooks: Webhooks,
     pub runs: Runs,
     pub idempotency: Idempotency,
     pub config: Arc<Config>,
@@ -97,6 +99,7 @@ impl App {
         let models = Models::new(&base, seal.clone(), Egress::new()?, config.models.clone());
         let knowledge = Knowledge::new(&base, knowledge_config(&config));
         let checker = checker(&base, &agents, (&sandbox, &scheduler), &config)?;
+        let webhooks = webhooks(&base, &seal, &config)?;
         let runs = Runs::new(runs::Parts {
             base: base.clone(),
             limits: limits.clone(),
@@ -123,6 +126,7 @@ impl App {
             models,
             knowledge,
             guardrails,
+            webhooks,
             runs,
             idempotency,
             config: Arc::new(config),
@@ -145,6 +149,18 @@ fn checker(
     });
     let times = (&base.tasks, &base.clock);
     Checker::new(engine, times, load, config.guardrails.clone()).map_err(Error::internal)
+}
+
+fn webhooks(base: &Base, seal: &Seal, config: &Config) -> Result<Webhooks> {
+    let rules = Rules::new(&config.egress)
+        .map_err(|what| BAD_CONFIG.because(format!("`egress.allow`: {what}.")))?;
+    let guarded = Guarded::new(rules)?;
+    Ok(Webhooks::new(
+        base,
+        seal.clone(),
+        guarded,
+        config.webhooks.clone(),
+    ))
 }
 
 /// Indexes stand in the data folder where nothing else is said.
@@ -231,6 +247,7 @@ hand_out!(
     models: Models,
     knowledge: Knowledge,
     guardrails: Guardrails,
+    webhooks: Webhooks,
     runs: Runs,
     ids: Ids,
     idempotency: Idempotency,

@@ -1,4 +1,4 @@
-//! The invariants by name: what `doctor` prints, and what the tests violate one by one.
+//! The invariants by name: what `doctor --invariants` lists, and what tests plant violations of.
 
 /// The invariants the database can answer for, by the names of the specification.
 pub const CHECKED: &[(&str, &str)] = &[
@@ -21,6 +21,10 @@ pub const CHECKED: &[(&str, &str)] = &[
     (
         "I5",
         "an ended run has exactly one usage row, which says what its last event says; an open one has none",
+    ),
+    (
+        "I7",
+        "every event that was announced becomes deliveries, and every delivery that waits will be sent",
     ),
     (
         "I9",

@@ -3,7 +3,7 @@
 use super::program::run;
 
 /// Every command, and every command of a command.
-const COMMANDS: [&[&str]; 29] = [
+const COMMANDS: [&[&str]; 40] = [
     &[],
     &["dev"],
     &["serve"],
@@ -26,6 +26,17 @@ const COMMANDS: [&[&str]; 29] = [
     &["limits"],
     &["limits", "show"],
     &["limits", "set"],
+    &["webhooks"],
+    &["webhooks", "events"],
+    &["webhooks", "list"],
+    &["webhooks", "create"],
+    &["webhooks", "set"],
+    &["webhooks", "delete"],
+    &["webhooks", "rotate"],
+    &["webhooks", "test"],
+    &["webhooks", "deliveries"],
+    &["webhooks", "redeliver"],
+    &["webhooks", "replay"],
     &["keys"],
     &["keys", "create"],
     &["keys", "ls"],

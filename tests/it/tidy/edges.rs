@@ -11,6 +11,7 @@ const ROOMS: [(&str, &[&str]); 10] = [
     ("ledger", &[]),
     ("identity", &["ledger"]),
     ("billing", &["identity", "ledger"]),
+    ("webhooks", &["identity", "ledger"]),
     ("invariants", &["ledger"]),
     ("limits", &["identity", "ledger"]),
     ("guardrails", &["identity", "ledger"]),
