@@ -109,6 +109,7 @@ impl RunJournal {
     }
 
     async fn read(&mut self, kind: &'static str, request: Value) -> Result<Begun> {
+        self.record.pause().await?;
         let digest = request_digest(kind, &request);
         let (seq, answered) = self.look(kind, &digest)?;
         let open = self.past.effects.remove(&seq);
@@ -133,6 +134,7 @@ impl RunJournal {
         request: Value,
         repeat: Repeat,
     ) -> Result<Intended> {
+        self.record.pause().await?;
         let digest = request_digest(kind, &request);
         let (seq, answered) = self.look(kind, &digest)?;
         let open = self.past.effects.remove(&seq);

@@ -166,7 +166,22 @@ impl Record {
         Ok(())
     }
 
-    /// What a client may see of an event. Nothing is held back before the end.
+    /// The guest asks for something outside: what it said before is not kept waiting by what it may say after.
+    pub async fn pause(self: &Arc<Self>) -> Result<()> {
+        let rest = self.lock().shown.rest();
+        match rest {
+            Some(rest) => self.add(rest).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The same of a replay.
+    pub fn pause_held(&self) -> Result<()> {
+        let rest = self.lock().shown.rest();
+        rest.map_or(Ok(()), |rest| self.hold(&rest).map(drop))
+    }
+
+    /// What a client may see of an event. What was said before it is seen before it.
     fn shown(&self, event: Event) -> impl Iterator<Item = Event> {
         let mut state = self.lock();
         if let Sink::Held(meter) = &self.sink {
@@ -176,7 +191,7 @@ impl Record {
                 shown: state.shown.clone(),
             });
         }
-        let ends = matches!(event, Event::Blocked(_));
+        let ends = !matches!(event, Event::Text { .. });
         let rest = ends.then(|| state.shown.rest()).flatten();
         rest.into_iter().chain(state.shown.event(event))
     }

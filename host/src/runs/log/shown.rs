@@ -1,6 +1,5 @@
-//! What of a run's words a client may see: credentials never, personal data where the version lets it. Text is one stream,
-//! whatever events stand between its pieces, so that nothing gets out in parts; what is held back of it is a function of
-//! what was said.
+//! What of a run's words a client may see: credentials never, personal data where the version lets it. Text is a stream up
+//! to the next event or call of the guest, however it is cut; what is held back of it is a function of what was said.
 
 use std::sync::Arc;
 

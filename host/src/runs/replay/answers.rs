@@ -11,6 +11,7 @@ use super::Found;
 use super::report::{Asked, Beyond, TEXT_MAX, cut};
 use crate::kit::{Error, Result};
 use crate::runs::journal::Recorded;
+use crate::runs::log::Record;
 use crate::runs::log::step::{DIVERGED, request_digest};
 use crate::sandbox::{Answered, Begun, Intended, Journal, Meter, Repeat, Ticket};
 
@@ -72,21 +73,29 @@ pub(super) struct Answers {
     found: Arc<Found>,
     meter: Arc<Meter>,
     seen: Seen,
+    record: Arc<Record>,
     /// Another version may ask something else; the same one may not.
     lenient: bool,
 }
 
 impl Answers {
-    pub(super) fn new(found: Arc<Found>, meter: Arc<Meter>, seen: Seen, lenient: bool) -> Self {
+    pub(super) fn new(
+        found: Arc<Found>,
+        meter: Arc<Meter>,
+        (seen, record): (Seen, Arc<Record>),
+        lenient: bool,
+    ) -> Self {
         Self {
             found,
             meter,
             seen,
+            record,
             lenient,
         }
     }
 
     fn answer(&mut self, kind: &'static str, request: &Value) -> Result<Answered> {
+        self.record.pause_held()?;
         let mut seen = self.seen.lock();
         let seq = seen.steps + 1;
         seen.last_kind = kind;

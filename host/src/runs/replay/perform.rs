@@ -151,7 +151,7 @@ impl Runs {
         let answers = Answers::new(
             Arc::clone(found),
             Arc::clone(&attempt.meter),
-            attempt.seen.clone(),
+            (attempt.seen.clone(), Arc::clone(&attempt.record)),
             resolved.version != found.view.version,
         );
         let of = Of {
