@@ -8,8 +8,9 @@ use sqlx::PgPool;
 use tokio::sync::watch;
 
 use crate::agents::{self, Agents};
+use crate::audit::{self, Audit, Refusals};
 use crate::config::{BAD_CONFIG, Config};
-use crate::identity::Identity;
+use crate::identity::{Identity, Proven};
 use crate::kit::egress::Egress;
 use crate::kit::http::idempotency::{Admit, Idempotency};
 use crate::kit::secret::Seal;
@@ -31,6 +32,8 @@ pub struct App {
     pub tasks: Tasks,
     pub scheduler: Scheduler,
     pub identity: Identity,
+    pub audit: Audit,
+    pub refusals: Refusals,
     pub limits: Limits,
     pub agents: Agents,
     pub models: Models,
@@ -78,6 +81,8 @@ impl App {
         let seal = Seal::new(&parts.master_key, parts.random);
 
         let identity = Identity::new(&base);
+        let audit = Audit::open(&base, &seal, audit_config(&config)).await?;
+        let refusals = Refusals::new(&base, config.audit.refusals_per_minute);
         let agents = Agents::new(agents::Parts {
             base: base.clone(),
             limits: limits.clone(),
@@ -116,6 +121,8 @@ impl App {
             tasks: base.tasks,
             scheduler,
             identity,
+            audit,
+            refusals,
             limits,
             agents,
             models,
@@ -126,6 +133,15 @@ impl App {
             draining: watch::Sender::new(false),
         })
     }
+}
+
+/// Checkpoints stand in the data folder where nothing else is said.
+fn audit_config(config: &Config) -> audit::Config {
+    let mut audit = config.audit.clone();
+    if audit.checkpoints.as_os_str().is_empty() {
+        audit.checkpoints = config.data.join("audit-checkpoints.jsonl");
+    }
+    audit
 }
 
 /// Indexes stand in the data folder where nothing else is said.
@@ -164,9 +180,13 @@ fn defaults(config: &Config) -> Each<u64> {
 
 fn admit(identity: &Identity) -> Admit {
     let identity = identity.clone();
-    Arc::new(move |headers| {
+    Arc::new(move |headers, extensions| {
         let identity = identity.clone();
-        Box::pin(async move { identity.prove(&headers).await.map(drop) })
+        Box::pin(async move {
+            let caller = identity.prove(&headers).await?;
+            Proven::tell(&extensions, &caller);
+            Ok(())
+        })
     })
 }
 
@@ -189,6 +209,7 @@ macro_rules! hand_out {
 
 hand_out!(
     identity: Identity,
+    audit: Audit,
     limits: Limits,
     agents: Agents,
     models: Models,

@@ -10,7 +10,7 @@ use figment::providers::{Env, Format as _, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
 use crate::kit::{Code, Error, Result, Secret};
-use crate::{agents, knowledge, limits, models, runs, sandbox};
+use crate::{agents, audit, knowledge, limits, models, runs, sandbox};
 
 pub const BAD_CONFIG: Code = Code::new(
     "invalid_configuration",
@@ -41,6 +41,7 @@ pub struct Config {
     pub runs: runs::Config,
     pub models: models::Config,
     pub knowledge: knowledge::Config,
+    pub audit: audit::Config,
 }
 
 impl Default for Config {
@@ -59,6 +60,7 @@ impl Default for Config {
             runs: runs::Config::default(),
             models: models::Config::default(),
             knowledge: knowledge::Config::default(),
+            audit: audit::Config::default(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What must always hold, checked in the database: run by `doctor --invariants` and by the tests after every round.
 //! Reads one snapshot and changes nothing, so it may run beside working hosts.
 
+mod audit;
 mod store;
 
 use serde::Serialize;
@@ -29,6 +30,10 @@ pub const CHECKED: &[(&str, &str)] = &[
     (
         "I5",
         "an ended run has exactly one usage row, which says what its last event says; an open one has none",
+    ),
+    (
+        "I8",
+        "every audit row is what its hash was made of, none is missing, and checkpoints are signed over them",
     ),
     (
         "I9",
@@ -71,6 +76,7 @@ pub async fn check(db: &PgPool) -> Result<Vec<Violation>> {
     tell("I3", store::abandoned(&mut *tx, TOLD_MAX).await?);
     tell("I4", store::wrong_terms(&mut *tx, TOLD_MAX).await?);
     tell("I5", store::wrong_usage(&mut *tx, TOLD_MAX).await?);
+    tell("I8", audit::broken(&mut tx, TOLD_MAX).await?);
     tell("I9", store::strays(&mut *tx, TOLD_MAX).await?);
     tell("I10", store::leaked_keys(&mut *tx, TOLD_MAX).await?);
     tell("I13", store::unknown_versions(&mut *tx, TOLD_MAX).await?);
