@@ -3,7 +3,7 @@
 use super::program::run;
 
 /// Every command, and every command of a command.
-const COMMANDS: [&[&str]; 29] = [
+const COMMANDS: [&[&str]; 33] = [
     &[],
     &["dev"],
     &["serve"],
@@ -26,6 +26,10 @@ const COMMANDS: [&[&str]; 29] = [
     &["limits"],
     &["limits", "show"],
     &["limits", "set"],
+    &["audit"],
+    &["audit", "list"],
+    &["audit", "export"],
+    &["audit", "verify"],
     &["keys"],
     &["keys", "create"],
     &["keys", "ls"],
