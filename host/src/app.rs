@@ -60,18 +60,8 @@ impl App {
     pub async fn build(config: Config, parts: Parts) -> Result<Self> {
         let base = Base::new(parts.db, parts.clock, parts.random.clone()).await?;
         let artifact_key = db::shared_key(&base.db, "artifacts", &parts.random).await?;
-        let given = defaults(&config);
-        config
-            .limits
-            .check(&given)
-            .map_err(|what| BAD_CONFIG.because(what))?;
-        let limits = Limits::new(&base, &given, &config.limits.maximum)?;
-        // Slots are made for the most that anybody may be given.
-        let engine = sandbox::Config {
-            limits: limits.most().sandbox(),
-            ..config.sandbox.clone()
-        };
-        let sandbox = Sandbox::new(engine).map_err(Error::internal)?;
+        let limits = limits(&base, &config)?;
+        let sandbox = sandbox(&config, &limits)?;
         let scheduler = Scheduler::start(
             threads(&config),
             config.sandbox.slice_fuel,
@@ -133,6 +123,24 @@ impl App {
             draining: watch::Sender::new(false),
         })
     }
+}
+
+fn limits(base: &Base, config: &Config) -> Result<Limits> {
+    let given = defaults(config);
+    config
+        .limits
+        .check(&given)
+        .map_err(|what| BAD_CONFIG.because(what))?;
+    Limits::new(base, &given, &config.limits.maximum)
+}
+
+/// Slots are made for the most that anybody may be given.
+fn sandbox(config: &Config, limits: &Limits) -> Result<Sandbox> {
+    let engine = sandbox::Config {
+        limits: limits.most().sandbox(),
+        ..config.sandbox.clone()
+    };
+    Sandbox::new(engine).map_err(Error::internal)
 }
 
 /// Checkpoints stand in the data folder where nothing else is said.

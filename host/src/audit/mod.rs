@@ -10,7 +10,6 @@ pub mod http;
 mod keys;
 pub mod line;
 mod list;
-pub mod privileged;
 pub mod refusals;
 mod store;
 pub mod verify;
@@ -21,7 +20,7 @@ use crate::kit::secret::Seal;
 use crate::kit::{Base, Result};
 
 pub use config::Config;
-pub use refusals::Refusals;
+pub use refusals::{Refusals, privileged};
 
 /// The room's handle.
 #[derive(Clone, Debug)]

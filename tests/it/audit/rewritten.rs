@@ -11,6 +11,52 @@ use super::export::{exported, kept, sign, sound};
 use super::mutations::hash;
 use super::{append, entry, org, sql};
 
+/// What breaks a chain of seven rows that is signed at the sixth, and how that is told.
+const PLANTED: &[(&str, &str)] = &[
+    (
+        "update audit_entries set detail = '{\"a\":1}' where seq = 3",
+        "row 3 is not what its hash was made of",
+    ),
+    (
+        "update audit_entries set at = at + interval '1 microsecond' where seq = 2",
+        "row 2 is not what",
+    ),
+    (
+        "update audit_entries set changed = '{x}' where seq = 7",
+        "row 7 is not what",
+    ),
+    (
+        "delete from audit_entries where seq = 2",
+        "row 3 follows row 1",
+    ),
+    (
+        "delete from audit_entries where seq = 7",
+        "its rows end at 6, its head is at 7",
+    ),
+    ("delete from audit_entries", "its rows end at 0"),
+    (
+        "update audit_entries set seq = 100 where seq = 7",
+        "row 100 follows row 6",
+    ),
+    ("update audit_heads set seq = 8", "its head is at 8"),
+    (
+        "update audit_heads set hash = decode(repeat('11', 32), 'hex')",
+        "its rows end at 7",
+    ),
+    (
+        "update audit_checkpoints set seq = 5",
+        "row 5 is not the one that was signed",
+    ),
+    (
+        "update audit_checkpoints set at = at + interval '1 second'",
+        "row 6 is not signed by a key",
+    ),
+    (
+        "update audit_checkpoints set seq = 9",
+        "row 9 was signed, the rows end at 7",
+    ),
+];
+
 /// Nothing in the database refuses any more.
 async fn unlocked(host: &TestHost) {
     for statement in [
@@ -153,50 +199,7 @@ async fn each_violation_of_a_chain_is_found() {
             .await
             .unwrap();
     }
-    for (planted, told) in [
-        (
-            "update audit_entries set detail = '{\"a\":1}' where seq = 3",
-            "row 3 is not what its hash was made of",
-        ),
-        (
-            "update audit_entries set at = at + interval '1 microsecond' where seq = 2",
-            "row 2 is not what",
-        ),
-        (
-            "update audit_entries set changed = '{x}' where seq = 7",
-            "row 7 is not what",
-        ),
-        (
-            "delete from audit_entries where seq = 2",
-            "row 3 follows row 1",
-        ),
-        (
-            "delete from audit_entries where seq = 7",
-            "its rows end at 6, its head is at 7",
-        ),
-        ("delete from audit_entries", "its rows end at 0"),
-        (
-            "update audit_entries set seq = 100 where seq = 7",
-            "row 100 follows row 6",
-        ),
-        ("update audit_heads set seq = 8", "its head is at 8"),
-        (
-            "update audit_heads set hash = decode(repeat('11', 32), 'hex')",
-            "its rows end at 7",
-        ),
-        (
-            "update audit_checkpoints set seq = 5",
-            "row 5 is not the one that was signed",
-        ),
-        (
-            "update audit_checkpoints set at = at + interval '1 second'",
-            "row 6 is not signed by a key",
-        ),
-        (
-            "update audit_checkpoints set seq = 9",
-            "row 9 was signed, the rows end at 7",
-        ),
-    ] {
+    for (planted, told) in PLANTED {
         assert!(sql(&host, planted).await > 0, "{planted}");
         let found = check(host.db())
             .await
