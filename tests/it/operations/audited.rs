@@ -59,7 +59,8 @@ async fn every_mutating_operation_leaves_an_action() {
     let mut world = World::new().await;
     for operation in mutating() {
         let asked = privileged::action(operation.0, operation.1);
-        let asked = asked.unwrap_or_else(|| panic!("{operation:?} is not in audit/refusals/privileged.rs"));
+        let asked =
+            asked.unwrap_or_else(|| panic!("{operation:?} is not in audit/refusals/privileged.rs"));
         let names = world.names.clone();
         world.prepare(operation).await;
         let before = world.newest().await;
