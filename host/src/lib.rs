@@ -18,6 +18,7 @@ pub mod ledger;
 pub mod limits;
 pub mod models;
 pub mod runs;
+pub mod webhooks;
 
 pub mod kit;
 pub mod postgres;

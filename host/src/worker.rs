@@ -16,6 +16,7 @@ pub fn jobs(app: &App) -> Vec<Job> {
     jobs.extend(app.knowledge.jobs());
     jobs.extend(app.refusals.jobs());
     jobs.extend(app.audit.jobs());
+    jobs.extend(app.webhooks.jobs());
     jobs.push(Job::new(
         "idempotency.forget",
         Duration::from_secs(600),

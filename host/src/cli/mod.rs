@@ -18,6 +18,7 @@ mod serve;
 mod stop;
 mod terminal;
 mod versions;
+mod webhooks;
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -23,6 +23,10 @@ pub const CHECKED: &[(&str, &str)] = &[
         "an ended run has exactly one usage row, which says what its last event says; an open one has none",
     ),
     (
+        "I7",
+        "every event that was announced becomes deliveries, and every delivery that waits will be sent",
+    ),
+    (
         "I8",
         "every audit row is what its hash was made of, none is missing, and checkpoints are signed over them",
     ),

@@ -41,6 +41,7 @@ pub async fn check(db: &PgPool) -> Result<Vec<Violation>> {
     tell("I3", store::abandoned(&mut *tx, TOLD_MAX).await?);
     tell("I4", store::wrong_terms(&mut *tx, TOLD_MAX).await?);
     tell("I5", store::wrong_usage(&mut *tx, TOLD_MAX).await?);
+    tell("I7", store::untold(&mut *tx, TOLD_MAX).await?);
     tell("I8", audit::broken(&mut tx, TOLD_MAX).await?);
     tell("I9", store::strays(&mut *tx, TOLD_MAX).await?);
     tell("I10", store::leaked_keys(&mut *tx, TOLD_MAX).await?);

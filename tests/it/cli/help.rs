@@ -3,7 +3,7 @@
 use super::program::run;
 
 /// Every command, and every command of a command.
-const COMMANDS: [&[&str]; 33] = [
+const COMMANDS: [&[&str]; 44] = [
     &[],
     &["dev"],
     &["serve"],
@@ -30,6 +30,17 @@ const COMMANDS: [&[&str]; 33] = [
     &["audit", "list"],
     &["audit", "export"],
     &["audit", "verify"],
+    &["webhooks"],
+    &["webhooks", "events"],
+    &["webhooks", "list"],
+    &["webhooks", "create"],
+    &["webhooks", "set"],
+    &["webhooks", "delete"],
+    &["webhooks", "rotate"],
+    &["webhooks", "test"],
+    &["webhooks", "deliveries"],
+    &["webhooks", "redeliver"],
+    &["webhooks", "replay"],
     &["keys"],
     &["keys", "create"],
     &["keys", "ls"],

@@ -68,11 +68,7 @@ async fn every_mutating_operation_leaves_an_action() {
         assert!(answer.status.is_success(), "{operation:?}: {}", answer.text);
         let row = world.newest().await;
         let what = format!("{operation:?}: {row}");
-        assert_eq!(
-            row["seq"],
-            json!(before["seq"].as_i64().unwrap() + 1),
-            "{what}"
-        );
+        assert!(row["seq"].as_i64() > before["seq"].as_i64(), "{what}");
         assert_eq!(row["status"], "done", "{what}");
         // A put may make or replace.
         let kind = |action: &str| action.split('.').next().unwrap().to_owned();

@@ -12,6 +12,7 @@ const ROOMS: [(&str, &[&str]); 10] = [
     ("identity", &["ledger"]),
     ("audit", &["identity", "ledger"]),
     ("billing", &["identity", "ledger"]),
+    ("webhooks", &["identity", "ledger"]),
     ("invariants", &["ledger"]),
     ("limits", &["identity", "ledger"]),
     ("agents", &["identity", "ledger", "billing", "limits"]),

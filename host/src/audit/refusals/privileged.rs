@@ -49,6 +49,37 @@ const PRIVILEGED: &[(&str, &str, Action)] = &[
         "/agents/{agent}/runs/{run}/replay",
         Action::RunReplayed,
     ),
+    ("POST", "/webhook-endpoints", Action::WebhookEndpointCreated),
+    (
+        "PATCH",
+        "/webhook-endpoints/{endpoint}",
+        Action::WebhookEndpointUpdated,
+    ),
+    (
+        "DELETE",
+        "/webhook-endpoints/{endpoint}",
+        Action::WebhookEndpointDeleted,
+    ),
+    (
+        "POST",
+        "/webhook-endpoints/{endpoint}/rotate-secret",
+        Action::WebhookSecretRotated,
+    ),
+    (
+        "POST",
+        "/webhook-endpoints/{endpoint}/test",
+        Action::WebhookEndpointTested,
+    ),
+    (
+        "POST",
+        "/webhook-endpoints/{endpoint}/replay",
+        Action::WebhookReplayed,
+    ),
+    (
+        "POST",
+        "/webhook-endpoints/{endpoint}/deliveries/{event}/redeliver",
+        Action::WebhookRedelivered,
+    ),
 ];
 
 /// The action a request of this method to this route asks for.
