@@ -10,7 +10,7 @@ use figment::providers::{Env, Format as _, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
 use crate::kit::{Code, Error, Result, Secret, egress};
-use crate::{agents, guardrails, knowledge, limits, models, runs, sandbox, webhooks};
+use crate::{agents, audit, guardrails, knowledge, limits, models, runs, sandbox, webhooks};
 
 pub const BAD_CONFIG: Code = Code::new(
     "invalid_configuration",
@@ -44,6 +44,7 @@ pub struct Config {
     pub models: models::Config,
     pub knowledge: knowledge::Config,
     pub guardrails: guardrails::Config,
+    pub audit: audit::Config,
     pub webhooks: webhooks::Config,
     pub egress: egress::Config,
 }
@@ -66,6 +67,7 @@ impl Default for Config {
             models: models::Config::default(),
             knowledge: knowledge::Config::default(),
             guardrails: guardrails::Config::default(),
+            audit: audit::Config::default(),
             webhooks: webhooks::Config::default(),
             egress: egress::Config::default(),
         }

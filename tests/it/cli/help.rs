@@ -3,7 +3,7 @@
 use super::program::run;
 
 /// Every command, and every command of a command.
-const COMMANDS: [&[&str]; 40] = [
+const COMMANDS: [&[&str]; 44] = [
     &[],
     &["dev"],
     &["serve"],
@@ -30,6 +30,10 @@ const COMMANDS: [&[&str]; 40] = [
     &["limits"],
     &["limits", "show"],
     &["limits", "set"],
+    &["audit"],
+    &["audit", "list"],
+    &["audit", "export"],
+    &["audit", "verify"],
     &["webhooks"],
     &["webhooks", "events"],
     &["webhooks", "list"],
