@@ -3,7 +3,7 @@
 use super::program::run;
 
 /// Every command, and every command of a command.
-const COMMANDS: [&[&str]; 44] = [
+const COMMANDS: [&[&str]; 48] = [
     &[],
     &["dev"],
     &["serve"],

@@ -71,7 +71,6 @@ struct State {
 }
 
 /// A place in what a replay says.
-#[derive(Debug)]
 struct Before {
     held: usize,
     shown: Shown,
@@ -166,16 +165,14 @@ impl Record {
         Ok(())
     }
 
-    /// The guest asks for something outside: what it said before is not kept waiting by what it may say after.
+    /// The guest asks for something outside: what it said before does not wait for what it may say after.
     pub async fn pause(self: &Arc<Self>) -> Result<()> {
-        let rest = self.lock().shown.rest();
-        match rest {
-            Some(rest) => self.add(rest).await,
-            None => Ok(()),
-        }
+        let Some(rest) = self.lock().shown.rest() else {
+            return Ok(());
+        };
+        self.add(rest).await
     }
 
-    /// The same of a replay.
     pub fn pause_held(&self) -> Result<()> {
         let rest = self.lock().shown.rest();
         rest.map_or(Ok(()), |rest| self.hold(&rest).map(drop))
