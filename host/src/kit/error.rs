@@ -10,6 +10,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 type Cause = Box<dyn StdError + Send + Sync>;
 
+/// What a problem says beyond its own fields.
+pub type Members = serde_json::Map<String, serde_json::Value>;
+
 /// What a client may match on. `code` never changes its meaning once released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Code {
@@ -34,6 +37,7 @@ impl Code {
             detail: detail.into(),
             fields: Vec::new(),
             retry_after: None,
+            members: None,
             cause: None,
         }
     }
@@ -69,6 +73,8 @@ pub struct Error {
     pub detail: String,
     pub fields: Vec<Field>,
     pub retry_after: Option<Duration>,
+    /// Further members of the problem, as RFC 9457 allows.
+    pub members: Option<Box<Members>>,
     cause: Option<Cause>,
 }
 
@@ -112,6 +118,13 @@ impl Error {
 
     pub fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
+        self
+    }
+
+    /// A further member of the problem: what a program needs to act on it.
+    pub fn member(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
+        let members = self.members.get_or_insert_default();
+        members.insert(name.to_owned(), value.into());
         self
     }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::kit::Error;
+use crate::kit::error::Members;
 
 /// What a refused request is answered with.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -25,6 +26,10 @@ pub struct Problem {
     pub request_id: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<ProblemField>,
+    /// Members that the code's page in the handbook tells of.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    pub members: Members,
 }
 
 /// One field of the body that is wrong.
@@ -52,6 +57,7 @@ impl From<&Error> for Problem {
                     detail: field.detail.clone(),
                 })
                 .collect(),
+            members: error.members.as_deref().cloned().unwrap_or_default(),
         }
     }
 }
