@@ -13,6 +13,7 @@ pub mod agents;
 pub mod billing;
 pub mod identity;
 pub mod knowledge;
+pub mod ledger;
 pub mod limits;
 pub mod models;
 pub mod runs;

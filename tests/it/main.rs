@@ -32,3 +32,4 @@ mod snapshots;
 mod support;
 mod tidy;
 mod uploads;
+mod webhooks;

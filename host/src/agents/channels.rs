@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use moka::future::Cache;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::{Agent, AgentId, Agents, Digest, store};
 use crate::identity::Caller;
 use crate::kit::{Code, Error, OrgId, Result};
+use crate::ledger::outbox::{Notice, Topic, announce};
 
 pub const NO_STABLE: Code = Code::new(
     "no_stable_version",
@@ -32,6 +34,7 @@ pub(super) struct Wanted {
 #[derive(Clone, Debug)]
 pub struct Resolved {
     pub agent: AgentId,
+    pub name: String,
     pub version: i32,
     pub digest: Digest,
     /// The channel it came by; none where the version was named.
@@ -102,13 +105,20 @@ impl Agents {
         to: &MoveChannel,
     ) -> Result<Agent> {
         let agent = self.get(caller, name).await?;
-        store::move_channel(
-            &self.db,
-            (caller.org, agent.id),
-            (STABLE, to.version),
-            self.clock.now(),
-        )
-        .await?;
+        let now = self.clock.now();
+        let mut tx = self.db.begin().await?;
+        let moved = (STABLE, to.version);
+        store::move_channel(&mut *tx, (caller.org, agent.id), moved, now).await?;
+        let told = json!({
+            "agent": agent.name,
+            "channel": STABLE,
+            "version": to.version,
+            "previous": agent.stable,
+        });
+        let topic = Topic::ChannelPromoted;
+        let notice = Notice::new(self.ids.next(), caller.org, topic, now, &told);
+        announce(&mut tx, [&notice]).await?;
+        tx.commit().await?;
         self.resolved.invalidate_all();
         tracing::info!(org = %caller.slug, agent = name, version = to.version, "stable channel moved");
         Ok(Agent {

@@ -224,6 +224,7 @@ pub(super) async fn find_version(
 
 struct ResolvedRow {
     agent: AgentId,
+    name: String,
     version: i32,
     digest: Vec<u8>,
     model: Option<String>,
@@ -235,6 +236,7 @@ impl TryFrom<ResolvedRow> for Resolved {
     fn try_from(row: ResolvedRow) -> Result<Self> {
         Ok(Self {
             agent: row.agent,
+            name: row.name,
             version: row.version,
             digest: row
                 .digest
@@ -254,7 +256,7 @@ pub(super) async fn resolve_version(
 ) -> Result<Option<Resolved>> {
     sqlx::query_as!(
         ResolvedRow,
-        r#"select a.id as "agent: AgentId", v.number as version, v.digest, v.manifest ->> 'model' as model
+        r#"select a.id as "agent: AgentId", a.name, v.number as version, v.digest, v.manifest ->> 'model' as model
            from agents a join agent_versions v on v.org_id = a.org_id and v.agent_id = a.id
            where a.org_id = $1 and a.name = $2 and v.number = $3"#,
         org.0,
@@ -275,7 +277,7 @@ pub(super) async fn resolve_channel(
 ) -> Result<Option<Resolved>> {
     sqlx::query_as!(
         ResolvedRow,
-        r#"select a.id as "agent: AgentId", v.number as version, v.digest, v.manifest ->> 'model' as model
+        r#"select a.id as "agent: AgentId", a.name, v.number as version, v.digest, v.manifest ->> 'model' as model
            from agents a
            join agent_channels c on c.org_id = a.org_id and c.agent_id = a.id and c.name = $3
            join agent_versions v on v.org_id = a.org_id and v.agent_id = a.id and v.number = c.version
@@ -291,7 +293,7 @@ pub(super) async fn resolve_channel(
 }
 
 pub(super) async fn move_channel(
-    db: &PgPool,
+    db: impl PgExecutor<'_>,
     (org, agent): (OrgId, AgentId),
     (channel, version): (&str, i32),
     now: OffsetDateTime,

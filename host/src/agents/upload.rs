@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 use wasmtime::component::Component;
@@ -13,6 +14,7 @@ use super::{Agents, Digest, store};
 use crate::identity::Caller;
 use crate::identity::organizations::is_name;
 use crate::kit::{Code, Error, Result};
+use crate::ledger::outbox::{Notice, Topic, announce};
 use crate::sandbox::compile::{Failed, Full, Place, in_child, inspect_in_child};
 use crate::sandbox::component::{glance, imports};
 use crate::sandbox::schedule::Tenant;
@@ -147,8 +149,17 @@ impl Agents {
         {
             return Ok(Uploaded::Known(version));
         }
+        let new_digest = new.digest;
         let size = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
         let version = store::insert_version(&mut tx, (caller.org, agent), new, (size, now)).await?;
+        let told = json!({
+            "agent": name,
+            "version": version.number,
+            "digest": hex::encode(new_digest),
+        });
+        let topic = Topic::VersionCreated;
+        let notice = Notice::new(self.ids.next(), caller.org, topic, now, &told);
+        announce(&mut tx, [&notice]).await?;
         tx.commit().await?;
         tracing::info!(org = %caller.slug, agent = name, version = version.number, "version deployed");
         Ok(Uploaded::New(version))

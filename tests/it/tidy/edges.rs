@@ -7,18 +7,20 @@ use super::{code, none, sources};
 /// What knows no capability.
 const GROUND: [&str; 2] = ["kit", "sandbox"];
 /// A room, and the rooms it may import besides the ground and itself. What is missing here may import nothing.
-const ROOMS: [(&str, &[&str]); 8] = [
-    ("identity", &[]),
-    ("billing", &[]),
+const ROOMS: [(&str, &[&str]); 9] = [
+    ("ledger", &[]),
+    ("identity", &["ledger"]),
+    ("billing", &["identity", "ledger"]),
     ("invariants", &[]),
-    ("limits", &["identity"]),
-    ("agents", &["identity", "billing", "limits"]),
-    ("models", &["identity", "billing"]),
-    ("knowledge", &["identity", "billing"]),
+    ("limits", &["identity", "ledger"]),
+    ("agents", &["identity", "ledger", "billing", "limits"]),
+    ("models", &["identity", "ledger", "billing"]),
+    ("knowledge", &["identity", "ledger", "billing"]),
     (
         "runs",
         &[
             "identity",
+            "ledger",
             "billing",
             "limits",
             "agents",

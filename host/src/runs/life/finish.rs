@@ -13,7 +13,7 @@ use crate::runs::log::change::{End, FENCED};
 use crate::runs::log::event::Done;
 use crate::runs::log::record::Rest;
 use crate::runs::log::step::DIVERGED;
-use crate::runs::log::{Change, Event, StopCause, all_events, text_of};
+use crate::runs::log::{Change, Event, StopCause, all_events, notices, text_of};
 use crate::runs::{Receipt, Runs, Usage, store};
 use crate::sandbox::bindings::bulkhead::agent::types::{Failure, Outcome};
 use crate::sandbox::wasi::{Log, Written};
@@ -114,6 +114,9 @@ impl Runs {
         }));
         let mut events = rest.held;
         events.push(done.store(rest.next_event, now)?);
+        let how = (verdict.state, verdict.stop_reason);
+        let agent = &work.resolved.name;
+        let told = notices::ended(&work.row, agent, how, (now, rest.next_event), &usage);
         let end = End {
             state: verdict.state,
             stop_reason: verdict.stop_reason.to_owned(),
@@ -129,6 +132,7 @@ impl Runs {
             at: now,
             closing,
             usage: store::usage_record(&work.row, usage, now),
+            notices: told.into_iter().collect(),
         };
         let change = Change::End {
             key: work.record.key,

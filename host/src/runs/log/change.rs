@@ -14,6 +14,7 @@ use super::{Live, Stored};
 use crate::billing::{self, UsageRecord};
 use crate::kit::commit::{Apply, Weigh};
 use crate::kit::{Code, Result};
+use crate::ledger::outbox::{Notice, announce};
 use crate::runs::store::NewRow;
 
 pub const FENCED: Code = Code::new("fenced", 409, "The run belongs to another node by now");
@@ -27,6 +28,8 @@ pub enum Change {
         live: Arc<Live>,
         row: Box<NewRow>,
         started: Stored,
+        /// Who subscribes is told, in the same transaction.
+        notices: Vec<Notice>,
     },
     /// It left the queue.
     Running { key: Key, live: Arc<Live> },
@@ -86,6 +89,8 @@ pub struct End {
     /// It closes a log that has lost a write, after the last event that is there.
     pub closing: bool,
     pub usage: UsageRecord,
+    /// Who subscribes is told, in the same transaction.
+    pub notices: Vec<Notice>,
 }
 
 impl Change {
@@ -141,6 +146,14 @@ impl Change {
             Self::Running { .. } | Self::Step { .. } | Self::Intend { .. } => &[],
         }
     }
+
+    fn notices(&self) -> &[Notice] {
+        match self {
+            Self::Begin { notices, .. } => notices,
+            Self::End { end, .. } => &end.notices,
+            _ => &[],
+        }
+    }
 }
 
 impl Weigh for Change {
@@ -158,7 +171,8 @@ impl Weigh for Change {
             }
             _ => 0,
         };
-        events.chain(steps).sum::<usize>() + own
+        let notices = self.notices().iter().map(|notice| notice.data.len());
+        events.chain(steps).chain(notices).sum::<usize>() + own
     }
 }
 
@@ -229,10 +243,12 @@ struct Rows<'a> {
     running: Vec<Key>,
     leaves: Vec<(Key, &'a Leave)>,
     ends: Vec<(Key, &'a End)>,
+    notices: Vec<&'a Notice>,
 }
 
 impl<'a> Rows<'a> {
     fn add(&mut self, change: &'a Change) {
+        self.notices.extend(change.notices());
         match change {
             Change::Begin { row, started, .. } => self.events.push((row.key(), started)),
             Change::Running { key, .. } => self.running.push(*key),
@@ -267,7 +283,7 @@ impl<'a> Rows<'a> {
                 self.ends.iter().map(|(_, end)| end.usage.clone()).collect();
             billing::insert_usage(tx, &usage).await?;
         }
-        Ok(())
+        announce(tx, self.notices.iter().copied()).await
     }
 }
 

@@ -5,6 +5,7 @@ pub mod change;
 pub mod event;
 pub mod http;
 pub mod live;
+pub(in crate::runs) mod notices;
 pub mod record;
 pub mod step;
 mod store;

@@ -87,6 +87,7 @@ struct ClaimedRow {
     suspended_usage: Option<String>,
     digest: Vec<u8>,
     model: Option<String>,
+    name: String,
 }
 
 impl ClaimedRow {
@@ -96,6 +97,7 @@ impl ClaimedRow {
         Ok(Claimed {
             resolved: Resolved {
                 agent: self.agent,
+                name: self.name,
                 version: self.version,
                 digest: bytes(self.digest).map_err(broken)?,
                 channel: None,
@@ -160,7 +162,8 @@ pub(super) async fn claim(
            returning r.org_id as "org: OrgId", r.id as "run: RunId", r.agent_id as "agent: AgentId", r.version, r.channel,
              r.input::text as "input!", r.seed, r.deadline_at, r.fuel_max, r.limits_digest, r.created_by, r.created_at, r.term, r.deaths,
              r.cancel_requested_at, c.state as was, r.suspended_usage::text as suspended_usage, v.digest,
-             v.manifest ->> 'model' as model"#,
+             v.manifest ->> 'model' as model,
+             (select a.name from agents a where a.org_id = r.org_id and a.id = r.agent_id) as "name!""#,
         node.0,
         dead_after_ms,
         limit,
@@ -197,7 +200,8 @@ pub(super) async fn claim_due(
            returning r.org_id as "org: OrgId", r.id as "run: RunId", r.agent_id as "agent: AgentId", r.version, r.channel,
              r.input::text as "input!", r.seed, r.deadline_at, r.fuel_max, r.limits_digest, r.created_by, r.created_at, r.term, r.deaths,
              r.cancel_requested_at, c.state as was, r.suspended_usage::text as suspended_usage, v.digest,
-             v.manifest ->> 'model' as model"#,
+             v.manifest ->> 'model' as model,
+             (select a.name from agents a where a.org_id = r.org_id and a.id = r.agent_id) as "name!""#,
         node.0,
         now,
         limit,

@@ -13,7 +13,7 @@ use crate::kit::{Error, Result};
 use crate::limits::Effective;
 use crate::runs::life::execute::Work;
 use crate::runs::log::record::Key;
-use crate::runs::log::{Change, Event, Live, Record, Stored, stream::Stream};
+use crate::runs::log::{Change, Event, Live, Record, Stored, notices, stream::Stream};
 use crate::runs::store::NewRow;
 use crate::runs::{RunId, Runs};
 
@@ -59,6 +59,7 @@ impl Runs {
             channel: resolved.channel.map(str::to_owned),
         };
         let started = started.store(1, row.created_at)?;
+        let notices = vec![notices::started(&row, agent, started.seq)];
         let key = row.key();
         let record = self.record(key, &live, std::slice::from_ref(&started));
         let work = Work::new(row.clone(), (resolved, limits), messages, record);
@@ -66,6 +67,7 @@ impl Runs {
             live: Arc::clone(&live),
             row: Box::new(row),
             started,
+            notices,
         };
         self.inner.live.insert(&live);
         // A task of its own: a client that goes away now must not leave a run that nobody executes.

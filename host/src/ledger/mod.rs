@@ -1,0 +1,4 @@
+//! What is written in the transaction of the thing it states: the outbox of events to tell. Called by every room that
+//! changes something; imports only the kit. Invariant: nothing here opens a transaction of its own.
+
+pub mod outbox;
