@@ -8,6 +8,7 @@ use sqlx::PgPool;
 use tokio::sync::watch;
 
 use crate::agents::{self, Agents};
+use crate::billing::Billing;
 use crate::config::{BAD_CONFIG, Config};
 use crate::identity::Identity;
 use crate::kit::egress::Egress;
@@ -32,6 +33,7 @@ pub struct App {
     pub scheduler: Scheduler,
     pub identity: Identity,
     pub limits: Limits,
+    pub billing: Billing,
     pub agents: Agents,
     pub models: Models,
     pub knowledge: Knowledge,
@@ -78,6 +80,9 @@ impl App {
         let seal = Seal::new(&parts.master_key, parts.random);
 
         let identity = Identity::new(&base);
+        let billing =
+            Billing::new(&base, config.billing.clone()).map_err(|what| BAD_CONFIG.because(what))?;
+        billing.check_tiers().await?;
         let agents = Agents::new(agents::Parts {
             base: base.clone(),
             limits: limits.clone(),
@@ -93,6 +98,7 @@ impl App {
         let runs = Runs::new(runs::Parts {
             base: base.clone(),
             limits: limits.clone(),
+            billing: billing.clone(),
             agents: agents.clone(),
             models: models.clone(),
             knowledge: knowledge.clone(),
@@ -117,6 +123,7 @@ impl App {
             scheduler,
             identity,
             limits,
+            billing,
             agents,
             models,
             knowledge,
@@ -190,6 +197,7 @@ macro_rules! hand_out {
 hand_out!(
     identity: Identity,
     limits: Limits,
+    billing: Billing,
     agents: Agents,
     models: Models,
     knowledge: Knowledge,

@@ -10,7 +10,7 @@ use figment::providers::{Env, Format as _, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
 use crate::kit::{Code, Error, Result, Secret};
-use crate::{agents, knowledge, limits, models, runs, sandbox};
+use crate::{agents, billing, knowledge, limits, models, runs, sandbox};
 
 pub const BAD_CONFIG: Code = Code::new(
     "invalid_configuration",
@@ -36,6 +36,7 @@ pub struct Config {
     /// How long a client may be silent in the middle of a body.
     pub body_idle_ms: u64,
     pub limits: limits::Config,
+    pub billing: billing::Config,
     pub sandbox: sandbox::Config,
     pub agents: agents::Config,
     pub runs: runs::Config,
@@ -54,6 +55,7 @@ impl Default for Config {
             body_bytes: 4 << 20,
             body_idle_ms: 30_000,
             limits: limits::Config::default(),
+            billing: billing::Config::default(),
             sandbox: sandbox::Config::default(),
             agents: agents::Config::default(),
             runs: runs::Config::default(),

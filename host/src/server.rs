@@ -18,7 +18,7 @@ use crate::kit::Error;
 use crate::kit::db::{self, Schema};
 use crate::kit::error::{METHOD, NOT_FOUND};
 use crate::kit::http::{Problem, idempotency, incoming, request};
-use crate::{agents, identity, knowledge, limits, models, runs};
+use crate::{agents, billing, identity, knowledge, limits, models, runs};
 
 /// How long the database may take to answer a health check.
 const DATABASE_WITHIN: Duration = Duration::from_secs(3);
@@ -34,6 +34,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(openapi_json))
         .merge(identity::http::router())
         .merge(limits::http::router())
+        .merge(billing::http::router())
         .merge(agents::http::router())
         .merge(models::http::router())
         .merge(knowledge::http::router())

@@ -14,6 +14,7 @@ pub fn jobs(app: &App) -> Vec<Job> {
     let mut jobs = app.runs.jobs();
     jobs.extend(app.runs.node_jobs());
     jobs.extend(app.knowledge.jobs());
+    jobs.extend(app.billing.jobs());
     jobs.push(Job::new(
         "idempotency.forget",
         Duration::from_secs(600),

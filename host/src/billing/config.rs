@@ -1,11 +1,10 @@
-//! What the operator says of tiers, prices and the payment provider.
+//! What the operator says of tiers and prices.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::prices::Row;
-use super::stripe;
 
 /// The limits and prices of this room.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -25,18 +24,6 @@ pub struct Config {
     pub fold_runs: i64,
     /// What a run holds of a cap and never began is given back after so long.
     pub hold_ms: u64,
-    /// Where usage is charged: `none`, or `stripe`.
-    pub provider: Provider,
-    pub stripe: stripe::Config,
-}
-
-/// Who charges for usage.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Provider {
-    #[default]
-    None,
-    Stripe,
 }
 
 impl Default for Config {
@@ -50,8 +37,6 @@ impl Default for Config {
             fold_ms: 2_000,
             fold_runs: 5_000,
             hold_ms: 120_000,
-            provider: Provider::None,
-            stripe: stripe::Config::default(),
         }
     }
 }

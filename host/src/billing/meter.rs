@@ -10,6 +10,9 @@ use self::counts::{Count, Counts};
 
 pub use self::counts::{Entry, Of};
 
+/// How searches are called in the journal.
+pub const KNOWLEDGE: &str = "knowledge.search";
+
 /// What a run has used so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tokens {
@@ -89,6 +92,18 @@ impl Meter {
     /// The run goes back to `seq`: what it was answered there and later is not answered again, and what is lost with it counts.
     pub fn lost(&self, seq: i32, tokens: Tokens) {
         self.counts().go_back(seq, tokens);
+    }
+
+    /// The run asked something of this kind; its answer may be recorded.
+    pub fn called(&self, kind: &str) {
+        if kind == KNOWLEDGE {
+            self.counts().knowledge_queries += 1;
+        }
+    }
+
+    /// How often this life of the run asked the knowledge.
+    pub fn knowledge_queries(&self) -> u64 {
+        self.counts().knowledge_queries
     }
 
     /// Everything so far.

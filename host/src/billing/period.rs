@@ -39,7 +39,11 @@ impl Period {
     /// The first day of the next one.
     pub fn next(self) -> Date {
         let (year, month) = (self.start.year(), self.start.month());
-        let year = if month == Month::December { year + 1 } else { year };
+        let year = if month == Month::December {
+            year + 1
+        } else {
+            year
+        };
         Date::from_calendar_date(year, month.next(), 1).unwrap_or(Date::MAX)
     }
 
@@ -54,7 +58,12 @@ impl Period {
 
 impl std::fmt::Display for Period {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:04}-{:02}", self.start.year(), u8::from(self.start.month()))
+        write!(
+            f,
+            "{:04}-{:02}",
+            self.start.year(),
+            u8::from(self.start.month())
+        )
     }
 }
 
@@ -66,15 +75,33 @@ mod tests {
 
     #[test]
     fn a_month_is_half_open() {
-        let november = Period { start: date!(2026 - 11 - 01) };
+        let november = Period {
+            start: date!(2026 - 11 - 01),
+        };
         assert_eq!(Period::of(datetime!(2026-11-01 00:00 UTC)), november);
-        assert_eq!(Period::of(datetime!(2026-11-30 23:59:59.999999 UTC)), november);
+        assert_eq!(
+            Period::of(datetime!(2026-11-30 23:59:59.999999 UTC)),
+            november
+        );
         assert_ne!(Period::of(datetime!(2026-12-01 00:00 UTC)), november);
         assert_eq!(Period::of(datetime!(2026-12-01 00:30 +01:00)), november);
-        assert_eq!((november.next(), november.to_string().as_str()), (date!(2026 - 12 - 01), "2026-11"));
+        assert_eq!(
+            (november.next(), november.to_string().as_str()),
+            (date!(2026 - 12 - 01), "2026-11")
+        );
         let december = Period::parse("2026-12").unwrap();
         assert_eq!(december.next(), date!(2027 - 01 - 01));
-        for wrong in ["", "2026", "2026-13", "2026-00", "26-11", "2026-1", "2026-11-01", "2026-١١", "+026-11"] {
+        for wrong in [
+            "",
+            "2026",
+            "2026-13",
+            "2026-00",
+            "26-11",
+            "2026-1",
+            "2026-11-01",
+            "2026-١١",
+            "+026-11",
+        ] {
             assert!(Period::parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -53,13 +53,20 @@ impl Prices {
                 None => input,
             };
             let output = money(key("output_per_million"), &row.output_per_million)?;
-            let price = Price { input, output, cached };
+            let price = Price {
+                input,
+                output,
+                cached,
+            };
             models.insert(name.clone(), price);
         }
         Ok(Self {
             models,
             per_run: money("billing.price_per_run".into(), &config.price_per_run)?,
-            fuel_per_million: money("billing.price_per_million_fuel".into(), &config.price_per_million_fuel)?,
+            fuel_per_million: money(
+                "billing.price_per_million_fuel".into(),
+                &config.price_per_million_fuel,
+            )?,
         })
     }
 
@@ -72,7 +79,10 @@ impl Prices {
     pub fn of_entry(&self, entry: &Entry) -> Option<Money> {
         let tokens = entry.tokens;
         let full = format!("{}/{}", entry.of.connection, entry.of.model);
-        let price = self.models.get(&full).or_else(|| self.models.get(&entry.of.model));
+        let price = self
+            .models
+            .get(&full)
+            .or_else(|| self.models.get(&entry.of.model));
         let Some(price) = price else {
             return (tokens.input == 0 && tokens.output == 0).then(Money::default);
         };

@@ -9,8 +9,9 @@ use serde_json::json;
 use time::OffsetDateTime;
 use wasmtime::component::{HasData, Resource};
 
-use super::{GenerateError, Models, Request, Resolved, Stream, convert};
-use crate::billing::{Meter, Tokens, meter};
+use super::{Chunk, GenerateError, Models, Request, Resolved, Stream, convert};
+use crate::billing::caps::{CapEnds, Dimension};
+use crate::billing::{Gate, Meter, Tokens, meter};
 use crate::kit::OrgId;
 use crate::sandbox::bindings::bulkhead::agent::model as wit;
 use crate::sandbox::journal::{TookMore, unreadable};
@@ -31,6 +32,8 @@ pub struct Context {
     pub alias: String,
     /// Counts the run's tokens; read by whoever ends the run.
     pub meter: Meter,
+    /// What may forbid the run another generation.
+    pub gate: Gate,
 }
 
 /// The models of a guest's organization, for one call.
@@ -56,6 +59,11 @@ struct Recorded {
     input_estimate: u64,
     /// What broke it off.
     error: Option<wit::Error>,
+    /// Parts of the provider's count that guests are not told.
+    #[serde(default)]
+    cached_tokens: u64,
+    #[serde(default)]
+    reasoning_tokens: u64,
 }
 
 /// The step's response.
@@ -64,6 +72,8 @@ struct Recorded {
 enum Answer {
     Ok(Recorded),
     Err(wit::Error),
+    /// A cap of the organization forbade it, and ended the run.
+    Cap(Dimension),
 }
 
 /// What stands behind a guest's `generation`.
@@ -138,7 +148,10 @@ impl wit::Host for View<'_> {
         let generation = match self.journal.intend(KIND, asked, repeat).await? {
             Intended::Recorded(answered) => {
                 match serde_json::from_value(answered.response).map_err(unreadable)? {
-                    Answer::Ok(recorded) => self.replayed(recorded, answered.ended_at),
+                    Answer::Ok(recorded) => {
+                        self.replayed(answered.seq, recorded, answered.ended_at)
+                    }
+                    Answer::Cap(dimension) => return Err(CapEnds(dimension).into()),
                     Answer::Err(error) => {
                         self.journal.arrive(answered.ended_at);
                         return Ok(Err(error));
@@ -179,7 +192,13 @@ impl wit::HostGeneration for View<'_> {
             }
             Generation::Live { stream, taking } => {
                 let piece = match stream.next().await {
-                    Ok(chunk) => Ok(chunk.map(wit::Chunk::from)),
+                    Ok(chunk) => {
+                        if let Some(Chunk::Finish(finish)) = &chunk {
+                            taking.taken.cached_tokens = finish.cached_tokens;
+                            taking.taken.reasoning_tokens = finish.reasoning_tokens;
+                        }
+                        Ok(chunk.map(wit::Chunk::from))
+                    }
                     Err(error) => Err(told(error)?),
                 };
                 if taking.taken.take_in(&piece) {
@@ -222,6 +241,13 @@ impl View<'_> {
             models, org, meter, ..
         } = &*self.context;
         let input_estimate = meter::estimate(request.chars());
+        if let Some(dimension) = self.context.gate.refuses(meter, input_estimate).await? {
+            let response = serde_json::to_value(Answer::Cap(dimension))?;
+            self.journal
+                .end(intent.into_ticket(), response, false)
+                .await?;
+            return Err(CapEnds(dimension).into());
+        }
         let started = models
             .generate(*org, alias, request, (meter, &intent))
             .await;
@@ -234,6 +260,8 @@ impl View<'_> {
                     chunks: VecDeque::new(),
                     input_estimate,
                     error: None,
+                    cached_tokens: 0,
+                    reasoning_tokens: 0,
                 };
                 let ticket = Some(ticket);
                 Ok(Ok(Generation::Live {
@@ -251,9 +279,10 @@ impl View<'_> {
     }
 
     /// Meters what an earlier life of the run received, once more: the run has one meter in each life.
-    fn replayed(&mut self, recorded: Recorded, ended_at: OffsetDateTime) -> Generation {
-        let meter = &self.context.meter;
-        meter.settle(meter.begin(0), recorded.tokens());
+    fn replayed(&mut self, seq: i32, recorded: Recorded, ended_at: OffsetDateTime) -> Generation {
+        self.context
+            .meter
+            .again(recorded.of(seq), recorded.tokens());
         Generation::Replayed {
             recorded,
             ended: false,
@@ -288,6 +317,8 @@ impl Recorded {
             Some(usage) => Tokens {
                 input: usage.input_tokens,
                 output: usage.output_tokens,
+                cached: self.cached_tokens,
+                reasoning: self.reasoning_tokens,
                 estimated: usage.estimated,
             },
             // Refused before anything was generated.
@@ -296,7 +327,16 @@ impl Recorded {
                 input: self.input_estimate,
                 output: meter::estimate(self.chunks.iter().map(convert::chars).sum()),
                 estimated: true,
+                ..Tokens::default()
             },
+        }
+    }
+
+    fn of(&self, seq: i32) -> meter::Of {
+        meter::Of {
+            seq,
+            connection: self.connection.clone(),
+            model: self.model.clone(),
         }
     }
 
@@ -329,8 +369,19 @@ fn told(error: GenerateError) -> wasmtime::Result<wit::Error> {
 /// The tokens of a recorded generation, as its step's response states them: for runs that are ended from their
 /// journal alone.
 pub fn recorded_tokens(response: &str) -> Tokens {
+    recorded_of(0, response).1
+}
+
+/// The same, with what generated it.
+pub fn recorded_of(seq: i32, response: &str) -> (meter::Of, Tokens) {
     match serde_json::from_str(response) {
-        Ok(Answer::Ok(recorded)) => recorded.tokens(),
-        _ => Tokens::default(),
+        Ok(Answer::Ok(recorded)) => (recorded.of(seq), recorded.tokens()),
+        _ => (
+            meter::Of {
+                seq,
+                ..meter::Of::default()
+            },
+            Tokens::default(),
+        ),
     }
 }

@@ -59,6 +59,7 @@ pub(super) struct Of<'a> {
     pub(super) model: &'a str,
     pub(super) record: &'a Arc<Record>,
     pub(super) tokens: &'a billing::Meter,
+    pub(super) gate: &'a billing::Gate,
     pub(super) tasks: &'a Tasks,
 }
 
@@ -75,6 +76,7 @@ impl Capabilities {
             model: &work.resolved.model,
             record: &work.record,
             tokens: &work.tokens,
+            gate: &work.gate,
             tasks,
         };
         self.guest_of(host, Box::new(journal), of)
@@ -90,6 +92,7 @@ impl Capabilities {
                 org,
                 alias: of.model.to_owned(),
                 meter: of.tokens.clone(),
+                gate: of.gate.clone(),
             },
             knowledge: knowledge::guest::Context::new(self.knowledge.clone(), org),
             talk: guest::Context::new(Arc::clone(of.record), of.tasks.clone(), self.suspend_after),

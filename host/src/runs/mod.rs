@@ -22,6 +22,7 @@ use sqlx::PgPool;
 use tokio::sync::watch;
 
 use crate::agents::Agents;
+use crate::billing::Billing;
 use crate::id;
 use crate::kit::commit::Writer;
 use crate::kit::http::Cursors;
@@ -52,6 +53,7 @@ struct Inner {
     cursors: Cursors,
     tasks: Tasks,
     limits: Limits,
+    billing: Billing,
     agents: Agents,
     capabilities: imports::Capabilities,
     sandbox: Sandbox,

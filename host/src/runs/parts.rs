@@ -10,6 +10,7 @@ use super::nodes::announce::Announce;
 use super::nodes::presence::Presence;
 use super::{Inner, NodeId, Runs, imports, log, start};
 use crate::agents::Agents;
+use crate::billing::Billing;
 use crate::kit::Base;
 use crate::kit::commit::{Shape, Writer};
 use crate::knowledge::Knowledge;
@@ -82,6 +83,7 @@ impl Default for Config {
 pub struct Parts {
     pub base: Base,
     pub limits: Limits,
+    pub billing: Billing,
     pub agents: Agents,
     pub models: Models,
     pub knowledge: Knowledge,
@@ -120,6 +122,7 @@ impl Runs {
                 cursors,
                 tasks,
                 limits: parts.limits,
+                billing: parts.billing,
                 agents: parts.agents,
                 capabilities: imports::Capabilities {
                     models: parts.models,

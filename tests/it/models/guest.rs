@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use bulkhead::billing::Meter;
+use bulkhead::billing::{Gate, Meter};
 use bulkhead::kit::Error;
 use bulkhead::models::guest::{Context, View, recorded_tokens};
 use bulkhead::sandbox::bindings::bulkhead::agent::model::{
@@ -34,6 +34,8 @@ struct Tape {
     recorded: VecDeque<(Value, Value)>,
     taken: Vec<(Value, Value, bool)>,
     arrived: Option<OffsetDateTime>,
+    /// How many generations were asked for.
+    asked: i32,
 }
 
 impl Tape {
@@ -44,6 +46,7 @@ impl Tape {
             taken: Vec::new(),
             arrived: None,
             granted: None,
+            asked: 0,
         }
     }
 
@@ -57,6 +60,7 @@ impl Tape {
             taken: Vec::new(),
             arrived: None,
             granted: None,
+            asked: 0,
             db: self.db,
         }
     }
@@ -78,10 +82,13 @@ impl Journal for Tape {
         repeat: Repeat,
     ) -> BoxFuture<'a, wasmtime::Result<Intended>> {
         assert!(matches!(repeat, Repeat::Costs { input_tokens: 1.. }));
+        self.asked += 1;
+        let seq = self.asked;
         Box::pin(async move {
             if let Some((asked, response)) = self.recorded.pop_front() {
                 assert_eq!(asked, request);
                 return Ok(Intended::Recorded(Answered {
+                    seq,
                     response,
                     ended_at: RECORDED,
                 }));
@@ -89,7 +96,8 @@ impl Journal for Tape {
             if let Some(granted) = self.granted.take() {
                 return Ok(Intended::Granted(granted));
             }
-            let ticket = intent::ticket(kind, request, datetime!(2026-01-02 03:04:05 UTC));
+            let mut ticket = intent::ticket(kind, request, datetime!(2026-01-02 03:04:05 UTC));
+            ticket.seq = seq;
             Ok(Intended::Granted(intent::granted(&self.db, ticket).await))
         })
     }
@@ -132,6 +140,7 @@ impl Life {
                 org: room.org(),
                 alias: "default".to_owned(),
                 meter: Meter::new(),
+                gate: Gate::open(),
             },
             host: Host::new(Limits::default(), meter, [7; 32]),
             tape,

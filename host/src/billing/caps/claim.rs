@@ -88,7 +88,11 @@ impl Apply for Claims {
         store::put_holds(tx, &put).await?;
         let gone: Vec<(OrgId, Uuid)> = known.gone.iter().copied().collect();
         store::delete_holds(tx, &gone).await?;
-        let months: Vec<&Month> = known.months.values().filter(|month| month.changed).collect();
+        let months: Vec<&Month> = known
+            .months
+            .values()
+            .filter(|month| month.changed)
+            .collect();
         store::set_taken(tx, &months).await?;
         announce_crossings(tx, &self.ids, &known.crossings).await?;
         Ok(answers)
@@ -123,8 +127,11 @@ impl Batch {
                 month.changed = true;
             }
         }
-        let measured: BTreeSet<(OrgId, Date)> =
-            batch.iter().filter(|claim| caps(claim, false)).map(Claim::month).collect();
+        let measured: BTreeSet<(OrgId, Date)> = batch
+            .iter()
+            .filter(|claim| caps(claim, false))
+            .map(Claim::month)
+            .collect();
         if !measured.is_empty() {
             let measured: Vec<_> = measured.into_iter().collect();
             for (key, waiting) in store::waiting(tx, &measured).await? {
@@ -133,7 +140,10 @@ impl Batch {
                 }
             }
         }
-        let runs: Vec<_> = batch.iter().map(|claim| (claim.asker().org, claim.asker().run)).collect();
+        let runs: Vec<_> = batch
+            .iter()
+            .map(|claim| (claim.asker().org, claim.asker().run))
+            .collect();
         let holds = store::holds_of(tx, &runs).await?;
         Ok(Self {
             months,
@@ -220,7 +230,10 @@ impl Batch {
         *taken += 1;
         month.changed = true;
         let taken = i128::from(*taken);
-        let runs = asker.plan.hard().find(|cap| cap.dimension == Dimension::Runs);
+        let runs = asker
+            .plan
+            .hard()
+            .find(|cap| cap.dimension == Dimension::Runs);
         if let Some(cap) = runs {
             self.crossings.extend(Crossing::of(asker, cap, taken));
         }

@@ -37,7 +37,9 @@ impl Gate {
 
     /// Whether the run may hold a part of a cap, which its end gives back.
     pub fn holds(&self) -> bool {
-        self.0.as_ref().is_some_and(|run| run.holds.load(Ordering::Relaxed))
+        self.0
+            .as_ref()
+            .is_some_and(|run| run.holds.load(Ordering::Relaxed))
     }
 
     /// The cap that forbids the run another generation, if one does.
@@ -88,7 +90,13 @@ impl Run {
         self.holds.store(true, Ordering::Relaxed);
         let asker = self.billing.asker(self.org, self.run, plan);
         let asks = asks(input_estimate);
-        self.billing.claim(Claim::Call { asker, so_far, asks }).await
+        self.billing
+            .claim(Claim::Call {
+                asker,
+                so_far,
+                asks,
+            })
+            .await
     }
 }
 
@@ -119,6 +127,14 @@ impl Billing {
         ))
     }
 
+    /// Refuses to start where the tier that everybody has is not there.
+    pub async fn check_tiers(&self) -> Result<()> {
+        let inner = &self.inner;
+        let nobody = OrgId(Uuid::nil());
+        let plan = plan_of(&inner.db, nobody, &inner.config.default_tier).await?;
+        plan.map(drop).ok_or_else(|| self.no_default())
+    }
+
     /// Admits a run before anything of it is written, or refuses it with 402.
     pub async fn admit(&self, org: OrgId, run: Uuid, input_chars: u64) -> Result<Held> {
         let plan = self.plan(org).await?;
@@ -134,7 +150,9 @@ impl Billing {
     /// A run that was admitted did not begin.
     pub async fn give_back(&self, org: OrgId, run: Uuid, held: Held) {
         if held == Held::APart {
-            let Ok(plan) = self.plan(org).await else { return };
+            let Ok(plan) = self.plan(org).await else {
+                return;
+            };
             let asker = self.asker(org, run, plan);
             // What is not given back now is found by the job.
             let _ = self.claim(Claim::Return { asker }).await;

@@ -14,6 +14,7 @@ use crate::billing::period::Period;
 use crate::billing::tiers::{Cap, Dimension, Plan};
 use crate::billing::usage::{CapShown, Sums};
 use crate::kit::{Ids, OrgId, Result};
+use crate::ledger::outbox::{Notice, Topic, announce};
 
 /// What happened to a cap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,20 @@ impl Crossing {
         }
     }
 
+    fn notice(&self, ids: &Ids) -> Notice {
+        let topic = match self.kind {
+            Kind::Warning => Topic::CapWarning,
+            Kind::Reached => Topic::CapReached,
+        };
+        let data = json!({
+            "dimension": self.dimension,
+            "period": Period { start: self.period }.to_string(),
+            "cap": self.dimension.show(self.cap),
+            "used": self.dimension.show(self.used),
+        });
+        Notice::new(ids.next(), self.org, topic, self.at, &data)
+    }
+
     /// What so much use of a cap is: nothing yet, a warning, or both.
     pub(super) fn of(asker: &Asker, cap: &Cap, used: i128) -> Vec<Self> {
         let reached = Self::reached(asker, cap, used);
@@ -80,8 +95,8 @@ pub(super) async fn announce_crossings(
     crossings: &[Crossing],
 ) -> Result<()> {
     let new = store::insert(tx, crossings).await?;
-    let _ = (ids, new);
-    Ok(())
+    let notices: Vec<Notice> = new.iter().map(|crossing| crossing.notice(ids)).collect();
+    announce(tx, &notices).await
 }
 
 impl Billing {

@@ -13,11 +13,18 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::period::Period;
-use super::tiers::{Cap, Dimension, Plan};
+use super::tiers::{Cap, Plan};
 use crate::kit::{Code, Error, OrgId, Result};
 
 pub(super) use claim::{Claim, writer};
 pub use gate::Gate;
+
+pub use super::tiers::Dimension;
+
+/// A cap was reached in the middle of a run: what it said so far stands, and it ends with `cap:` and the dimension.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the month's cap of {} is reached", .0.name())]
+pub struct CapEnds(pub Dimension);
 
 pub const CAP_REACHED: Code = Code::new("cap_reached", 402, "A cap of the month is reached");
 
@@ -62,13 +69,23 @@ impl Amounts {
     }
 }
 
+/// What ended runs held is in their usage rows: in the transaction that writes them.
+pub async fn release(tx: &mut sqlx::PgConnection, runs: &[(OrgId, Uuid)]) -> Result<()> {
+    store::delete_holds(tx, runs).await
+}
+
 /// The refusal, with what a program needs to know of it.
 fn reached(cap: &Cap, used: i128, period: Period) -> Error {
     let (dimension, end) = (cap.dimension, period.ends());
-    let end = end.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
+    let end = end
+        .format(&time::format_description::well_known::Rfc3339)
+        .unwrap_or_default();
     let name = dimension.name();
     let shown = |amount| dimension.show(amount);
-    let detail = format!("The month's cap of {} {name} is reached; it ends at {end}.", shown(cap.cap));
+    let detail = format!(
+        "The month's cap of {} {name} is reached; it ends at {end}.",
+        shown(cap.cap)
+    );
     CAP_REACHED
         .because(detail)
         .member("dimension", name)

@@ -18,7 +18,7 @@ macro_rules! column {
 
 /// A month of an organization under its lock.
 #[derive(Clone, Debug)]
-pub(super) struct Month {
+pub(in crate::billing) struct Month {
     org: OrgId,
     period: Date,
     /// Runs that were admitted; `None` while nothing counts them.
@@ -71,7 +71,7 @@ pub(in crate::billing) async fn one_snapshot(tx: &mut PgConnection) -> Result<()
 }
 
 /// Locks the months in the order of their keys, and makes those that are not there.
-pub(super) async fn lock_months(
+pub(in crate::billing) async fn lock_months(
     tx: &mut PgConnection,
     keys: &[(OrgId, Date)],
 ) -> Result<BTreeMap<(OrgId, Date), Month>> {
@@ -277,7 +277,10 @@ pub(super) async fn taken(
 }
 
 /// Months in which a run holds something since before `at` though it never began, or has ended.
-pub(super) async fn stale(db: impl PgExecutor<'_>, at: OffsetDateTime) -> Result<Vec<(OrgId, Date)>> {
+pub(in crate::billing) async fn stale(
+    db: impl PgExecutor<'_>,
+    at: OffsetDateTime,
+) -> Result<Vec<(OrgId, Date)>> {
     let rows = sqlx::query!(
         r#"select distinct h.org_id as "org: OrgId", h.entered from usage_holds h
            where h.at < $1 and not exists (
@@ -290,7 +293,7 @@ pub(super) async fn stale(db: impl PgExecutor<'_>, at: OffsetDateTime) -> Result
 }
 
 /// Gives back what they hold, under the locks of their months.
-pub(super) async fn release(
+pub(in crate::billing) async fn release(
     tx: &mut PgConnection,
     (org, entered): (OrgId, Date),
     at: OffsetDateTime,

@@ -34,6 +34,7 @@ pub(super) struct Counts {
     before: BTreeMap<i32, (Of, Tokens)>,
     pub(super) lost_before: BTreeMap<i32, Tokens>,
     lost: BTreeMap<i32, Tokens>,
+    pub(super) knowledge_queries: u64,
 }
 
 impl Count {
@@ -176,17 +177,32 @@ mod tests {
             }
             sum
         };
-        assert_eq!((meter.total(), billed(&meter)), (tokens(20, 20), tokens(27, 27)));
+        assert_eq!(
+            (meter.total(), billed(&meter)),
+            (tokens(20, 20), tokens(27, 27))
+        );
         meter.again(of(1), tokens(1, 1));
-        assert_eq!((meter.total(), billed(&meter)), (tokens(21, 21), tokens(27, 27)));
+        assert_eq!(
+            (meter.total(), billed(&meter)),
+            (tokens(21, 21), tokens(27, 27))
+        );
         // It goes back to 2: what was answered at 2 and 4 is lost.
         meter.lost(2, tokens(6, 6));
-        assert_eq!((meter.total(), billed(&meter)), (tokens(27, 27), tokens(27, 27)));
+        assert_eq!(
+            (meter.total(), billed(&meter)),
+            (tokens(27, 27), tokens(27, 27))
+        );
         let again = meter.begin(of(2), 3);
         meter.settle(again, tokens(3, 3));
-        assert_eq!((meter.total(), billed(&meter)), (tokens(30, 30), tokens(30, 30)));
+        assert_eq!(
+            (meter.total(), billed(&meter)),
+            (tokens(30, 30), tokens(30, 30))
+        );
         let lost: Vec<_> = meter.entries().into_iter().filter(|e| e.lost).collect();
         assert_eq!(lost.len(), 1);
-        assert_eq!((lost[0].tokens, lost[0].of.model.as_str()), (tokens(26, 26), "m"));
+        assert_eq!(
+            (lost[0].tokens, lost[0].of.model.as_str()),
+            (tokens(26, 26), "m")
+        );
     }
 }

@@ -49,8 +49,7 @@ impl FromStr for Money {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const WRONG: &str =
-            "write a decimal number with at most 6 digits before and 6 after the point, such as \"0.25\"";
+        const WRONG: &str = "write a decimal number with at most 6 digits before and 6 after the point, such as \"0.25\"";
         let (whole, rest) = text.split_once('.').unwrap_or((text, "0"));
         let digits = |text: &str, most: usize| {
             (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
@@ -83,7 +82,19 @@ mod tests {
         assert_eq!(cents.per_million(1).to_string(), "0.0000000375");
         assert_eq!(cents.per_million(3_000_000).to_string(), "0.1125");
         assert_eq!(Money(-1).to_string(), "-0.000000000001");
-        for wrong in ["", ".", "1.", ".5", "-1", "1e3", "1,5", "0.1234567", "1234567", "a", "١"] {
+        for wrong in [
+            "",
+            ".",
+            "1.",
+            ".5",
+            "-1",
+            "1e3",
+            "1,5",
+            "0.1234567",
+            "1234567",
+            "a",
+            "١",
+        ] {
             assert!(wrong.parse::<Money>().is_err(), "{wrong}");
         }
     }

@@ -45,7 +45,10 @@ impl Tiers {
         let mut tiers: Vec<Tier> = Vec::new();
         for (name, cap) in store::all(&self.db).await? {
             if tiers.last().is_none_or(|tier| tier.name != name) {
-                tiers.push(Tier { name, caps: Vec::new() });
+                tiers.push(Tier {
+                    name,
+                    caps: Vec::new(),
+                });
             }
             if let (Some(tier), Some(cap)) = (tiers.last_mut(), cap) {
                 tier.caps.push(Shown {
@@ -96,7 +99,7 @@ impl Tiers {
 }
 
 /// Gives a tier in the transaction of whoever decided it.
-pub(in crate::billing) async fn give(
+async fn give(
     tx: &mut PgConnection,
     org: OrgId,
     (tier, source): (&str, &str),
@@ -133,7 +136,10 @@ fn check(name: &str, caps: &[Cap]) -> Result<()> {
         if !(1..=100).contains(&cap.warn_percent) {
             return Err(CAP_REFUSED.because("A warning comes at 1 to 100 percent of the cap."));
         }
-        if caps[..at].iter().any(|before| before.dimension == cap.dimension) {
+        if caps[..at]
+            .iter()
+            .any(|before| before.dimension == cap.dimension)
+        {
             let twice = format!("`{}` is named twice.", cap.dimension.name());
             return Err(CAP_REFUSED.because(twice));
         }

@@ -4,17 +4,16 @@
 mod give;
 mod store;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::prices::Money;
 
-pub(super) use give::give;
 pub use give::{CAP_REFUSED, Shown, Tier, Tiers, UNKNOWN_TIER};
 pub(super) use store::plan_of;
 
 /// What a cap is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Dimension {
     Runs,
@@ -42,7 +41,12 @@ pub struct Plan {
 }
 
 impl Dimension {
-    pub const ALL: [Self; 4] = [Self::Runs, Self::InputTokens, Self::OutputTokens, Self::Spend];
+    pub const ALL: [Self; 4] = [
+        Self::Runs,
+        Self::InputTokens,
+        Self::OutputTokens,
+        Self::Spend,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -54,7 +58,19 @@ impl Dimension {
     }
 
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|dimension| dimension.name() == name)
+        Self::ALL
+            .into_iter()
+            .find(|dimension| dimension.name() == name)
+    }
+
+    /// How a run ends that meets it.
+    pub fn stop_reason(self) -> &'static str {
+        match self {
+            Self::Runs => "cap:runs",
+            Self::InputTokens => "cap:input_tokens",
+            Self::OutputTokens => "cap:output_tokens",
+            Self::Spend => "cap:spend",
+        }
     }
 
     /// An amount of it as it is shown: money with its decimals.

@@ -72,14 +72,23 @@ pub(super) async fn all(db: impl PgExecutor<'_>) -> Result<Vec<(String, Option<C
 
 /// Replaces a tier's caps.
 pub(super) async fn put(tx: &mut PgConnection, name: &str, caps: &[Cap]) -> Result<()> {
-    sqlx::query!("insert into usage_tiers (name) values ($1) on conflict do nothing", name)
-        .execute(&mut *tx)
-        .await?;
+    sqlx::query!(
+        "insert into usage_tiers (name) values ($1) on conflict do nothing",
+        name
+    )
+    .execute(&mut *tx)
+    .await?;
     sqlx::query!("delete from usage_tier_caps where tier = $1", name)
         .execute(&mut *tx)
         .await?;
-    let dimensions: Vec<String> = caps.iter().map(|cap| cap.dimension.name().to_owned()).collect();
-    let values: Vec<i64> = caps.iter().map(|cap| i64::try_from(cap.cap).unwrap_or(i64::MAX)).collect();
+    let dimensions: Vec<String> = caps
+        .iter()
+        .map(|cap| cap.dimension.name().to_owned())
+        .collect();
+    let values: Vec<i64> = caps
+        .iter()
+        .map(|cap| i64::try_from(cap.cap).unwrap_or(i64::MAX))
+        .collect();
     let hard: Vec<bool> = caps.iter().map(|cap| cap.hard).collect();
     let warn: Vec<i32> = caps.iter().map(|cap| cap.warn_percent).collect();
     sqlx::query!(

@@ -5,8 +5,9 @@ mod fold;
 mod record;
 mod show;
 mod store;
-mod sums;
+pub(in crate::billing) mod sums;
 
 pub use record::{Bill, StepRecord, UsageRecord, find};
 pub use show::{CapShown, Group, Line, Report};
 pub(in crate::billing) use store::insert;
+pub(in crate::billing) use sums::Sums;

@@ -6,9 +6,9 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::store;
+use crate::billing::Tokens;
 use crate::billing::meter::{Entry, Of};
 use crate::billing::prices::{Money, Prices};
-use crate::billing::Tokens;
 use crate::kit::{OrgId, Result};
 
 /// What one run used. Ids are bare: billing stands below the rooms that name them.

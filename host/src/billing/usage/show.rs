@@ -1,5 +1,6 @@
 //! What is shown of usage: a month of an organization, grouped, with its caps; and the same as CSV.
 
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -10,6 +11,7 @@ use crate::billing::tiers::Dimension;
 use crate::billing::{Billing, caps};
 use crate::identity::Caller;
 use crate::kit::Result;
+use crate::kit::http::csv::Csv;
 
 /// What usage is grouped by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -128,7 +130,10 @@ impl Billing {
         let mut tx = self.inner.db.begin().await?;
         caps::store::one_snapshot(&mut tx).await?;
         let total = store::of_runs(&mut *tx, caller.org, span, (false, false, false)).await?;
-        let total = total.into_iter().next().map_or(Sums::default(), |(_, sums)| sums);
+        let total = total
+            .into_iter()
+            .next()
+            .map_or(Sums::default(), |(_, sums)| sums);
         let data = match group {
             Group::Model => store::of_models(&mut *tx, caller.org, span)
                 .await?
@@ -145,7 +150,9 @@ impl Billing {
                 lines.into_iter().map(of_runs).collect()
             }
         };
-        let caps = self.caps_shown(&mut tx, (caller.org, period), (&plan, &total)).await?;
+        let caps = self
+            .caps_shown(&mut tx, (caller.org, period), (&plan, &total))
+            .await?;
         tx.commit().await?;
         Ok(Report {
             period: period.to_string(),
@@ -158,6 +165,58 @@ impl Billing {
             group,
             data,
         })
+    }
+}
+
+impl Report {
+    /// The lines as CSV. What a line does not have is empty, and so is a cost that nobody knows.
+    pub fn csv(&self) -> Response {
+        let by: &[&str] = match self.group {
+            Group::Day => &["day"],
+            Group::Agent => &["agent"],
+            Group::Version => &["agent", "version"],
+            Group::Model => &["connection", "model"],
+        };
+        let of_runs: &[&str] = &[
+            "runs",
+            "failed",
+            "cancelled",
+            "blocked",
+            "fuel",
+            "wall_ms",
+            "memory_peak_bytes",
+            "host_calls",
+            "tool_calls",
+            "egress_bytes",
+            "knowledge_queries",
+        ];
+        let counted = if self.group == Group::Model {
+            &["generations"][..]
+        } else {
+            of_runs
+        };
+        let rest = [
+            "estimated",
+            "input_tokens",
+            "output_tokens",
+            "cached_tokens",
+            "reasoning_tokens",
+            "cost",
+            "unpriced",
+        ];
+        let columns: Vec<&str> = by.iter().chain(counted).chain(&rest).copied().collect();
+        let with_currency: Vec<&str> = columns.iter().copied().chain(["currency"]).collect();
+        let mut csv = Csv::new(&with_currency);
+        for line in &self.data {
+            let line = serde_json::to_value(line).unwrap_or_default();
+            let cell = |column: &&str| match &line[*column] {
+                serde_json::Value::String(text) => text.clone(),
+                serde_json::Value::Null => String::new(),
+                other => other.to_string(),
+            };
+            csv.row(columns.iter().map(cell).chain([self.currency.clone()]));
+        }
+        csv.download(&format!("usage-{}.csv", self.period))
     }
 }
 

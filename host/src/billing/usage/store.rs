@@ -115,7 +115,10 @@ pub(super) async fn find(
         version: row.version,
         started_at: row.started_at,
         at: row.at,
-        state: states.into_iter().find(|state| *state == row.state).unwrap_or(""),
+        state: states
+            .into_iter()
+            .find(|state| *state == row.state)
+            .unwrap_or(""),
         input_tokens: row.input_tokens,
         output_tokens: row.output_tokens,
         cached_tokens: row.cached_tokens,

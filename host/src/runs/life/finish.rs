@@ -6,12 +6,16 @@ use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 use serde_json::json;
+use time::OffsetDateTime;
 
 use super::execute::{Ended, Stopped, Work, in_flight};
+use crate::billing::caps::{CapEnds, Dimension};
+use crate::billing::meter::KNOWLEDGE;
+use crate::billing::{Bill, UsageRecord};
 use crate::kit::{Error, Result};
 use crate::runs::log::change::{End, FENCED};
 use crate::runs::log::event::Done;
-use crate::runs::log::record::Rest;
+use crate::runs::log::record::{Rest, tool_calls};
 use crate::runs::log::step::DIVERGED;
 use crate::runs::log::{Change, Event, StopCause, all_events, notices, text_of};
 use crate::runs::{Receipt, Runs, Usage, store};
@@ -37,7 +41,9 @@ impl Runs {
         if let Ended::Lost(error) = &ended {
             tracing::error!(run = %work.row.run, %error, cause = error.chain(), "a run was lost to the host");
         }
-        if let Ended::Faulted(Fault::Host(error)) = &ended {
+        if let Ended::Faulted(Fault::Host(error)) = &ended
+            && !error.is::<CapEnds>()
+        {
             tracing::error!(run = %work.row.run, error = format!("{error:#}"), "a host call failed");
         }
         let rest = work.record.rest();
@@ -78,6 +84,34 @@ impl Runs {
         }
     }
 
+    /// What the run used, and the rows that say so: the same tokens in both.
+    fn bill(
+        &self,
+        work: &Work,
+        (state, tool_calls): (&'static str, i64),
+        now: OffsetDateTime,
+    ) -> (Usage, Bill) {
+        let entries = work.tokens.entries();
+        let mut usage = usage(work, now);
+        let asked = work
+            .past
+            .steps
+            .values()
+            .filter(|step| step.kind == KNOWLEDGE);
+        let asked = work.tokens.knowledge_queries().max(asked.count() as u64);
+        let record = UsageRecord {
+            state,
+            tool_calls,
+            knowledge_queries: i64::try_from(asked).unwrap_or(i64::MAX),
+            ..store::usage_record(&work.row, usage, now)
+        };
+        let bill = Bill::new(self.inner.billing.prices(), record, entries);
+        usage.input_tokens = bill.run.input_tokens;
+        usage.output_tokens = bill.run.output_tokens;
+        usage.estimated = bill.run.estimated;
+        (usage, bill)
+    }
+
     async fn what_is_there(&self, work: &Work) -> Result<Rest> {
         let said = all_events(&self.inner.db, work.row.org, work.row.run).await?;
         Ok(Rest {
@@ -86,6 +120,7 @@ impl Runs {
             text: text_of(&said),
             steps: Vec::new(),
             unsaid: false,
+            tool_calls: tool_calls(said.iter()),
         })
     }
 
@@ -99,7 +134,7 @@ impl Runs {
         (log, rest, closing): (Option<&Log>, Rest, bool),
     ) -> Result<()> {
         let now = self.inner.clock.now();
-        let usage = usage(work, now);
+        let (usage, bill) = self.bill(work, (verdict.state, rest.tool_calls), now);
         let receipt = receipt(work, ended, usage);
         let fault = verdict
             .fault
@@ -131,7 +166,8 @@ impl Runs {
             steps: rest.steps,
             at: now,
             closing,
-            usage: store::usage_record(&work.row, usage, now),
+            bill,
+            holds: work.gate.holds(),
             notices: told.into_iter().collect(),
         };
         let change = Change::End {
@@ -190,6 +226,11 @@ pub fn verdict(ended: &Ended) -> Verdict {
             Verdict::failed(limit_reason(*limit), Blame::Limit, &limit.to_string())
         }
         Ended::Faulted(Fault::Trap(what)) => Verdict::failed("trap", Blame::Guest, what),
+        Ended::Faulted(Fault::Host(error)) if error.is::<CapEnds>() => {
+            let dimension = error.downcast_ref::<CapEnds>().map(|cap| cap.0);
+            let reason = dimension.map_or("cap:spend", Dimension::stop_reason);
+            Verdict::failed(reason, Blame::Limit, &error.to_string())
+        }
         Ended::Faulted(Fault::Host(error)) => match error.downcast_ref::<Error>() {
             Some(diverged) if diverged.is(DIVERGED) => {
                 Verdict::host(&format!("diverged: {}", diverged.detail))
@@ -230,7 +271,7 @@ fn limit_reason(limit: Limit) -> &'static str {
 }
 
 /// What the run used. A life that was stopped before it came as far as an earlier one used what that one did.
-pub(super) fn usage(work: &Work, now: time::OffsetDateTime) -> Usage {
+pub(super) fn usage(work: &Work, now: OffsetDateTime) -> Usage {
     let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     let (tokens, before) = (work.tokens.total(), &work.used);
     let wall = (now - work.row.created_at).whole_milliseconds();

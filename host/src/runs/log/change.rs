@@ -11,7 +11,7 @@ use super::record::Key;
 use super::step::{Intention, Step};
 use super::store;
 use super::{Live, Stored};
-use crate::billing::{self, UsageRecord};
+use crate::billing::{self, Bill};
 use crate::kit::commit::{Apply, Weigh};
 use crate::kit::{Code, Result};
 use crate::ledger::outbox::{Notice, announce};
@@ -88,7 +88,9 @@ pub struct End {
     pub at: OffsetDateTime,
     /// It closes a log that has lost a write, after the last event that is there.
     pub closing: bool,
-    pub usage: UsageRecord,
+    pub bill: Bill,
+    /// It may hold a part of its organization's caps: its bill says what became of that.
+    pub holds: bool,
     /// Who subscribes is told, in the same transaction.
     pub notices: Vec<Notice>,
 }
@@ -279,9 +281,11 @@ impl<'a> Rows<'a> {
         store::insert_events(tx, &self.events).await?;
         store::leave_runs(tx, &self.leaves).await?;
         if !self.ends.is_empty() {
-            let usage: Vec<UsageRecord> =
-                self.ends.iter().map(|(_, end)| end.usage.clone()).collect();
-            billing::insert_usage(tx, &usage).await?;
+            let bills: Vec<&Bill> = self.ends.iter().map(|(_, end)| &end.bill).collect();
+            billing::insert_usage(tx, &bills).await?;
+            let held = self.ends.iter().filter(|(_, end)| end.holds);
+            let held: Vec<_> = held.map(|(key, _)| (key.org, key.run.0)).collect();
+            billing::caps::release(tx, &held).await?;
         }
         announce(tx, self.notices.iter().copied()).await
     }

@@ -10,6 +10,7 @@ use super::answers::{Answers, Saw, Seen};
 use super::report::Beyond;
 use crate::agents::Resolved;
 use crate::billing;
+use crate::billing::caps::CapEnds;
 use crate::kit::{Error, OrgId, Result};
 use crate::limits::Effective;
 use crate::runs::imports::{Guest, Of};
@@ -118,8 +119,8 @@ impl Runs {
         };
         let meter = Meter::new(found.view.created_at);
         let tokens = billing::Meter::default();
-        for effect in found.past.effects.values() {
-            tokens.settle(tokens.begin(0), effect.lost);
+        for (seq, effect) in &found.past.effects {
+            tokens.lost_before(*seq, effect.lost);
         }
         Attempt {
             record: Record::held(key, self.inner.clock.clone(), Arc::clone(&meter)),
@@ -156,6 +157,7 @@ impl Runs {
             model: &resolved.model,
             record: &attempt.record,
             tokens: &attempt.tokens,
+            gate: &billing::Gate::open(),
             tasks: &self.inner.tasks,
         };
         self.inner
@@ -194,7 +196,7 @@ impl Attempt {
                     });
                     End::Open
                 }
-                Some(Ended::Faulted(Fault::Host(error))) => {
+                Some(Ended::Faulted(Fault::Host(error))) if !error.is::<CapEnds>() => {
                     return Err(Error::internal(format!("a replay failed: {error:#}")));
                 }
                 Some(ended) => End::Of(verdict(ended)),

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{Admitted, Message, NewRun, Started};
 use crate::agents::Resolved;
+use crate::billing::Held;
 use crate::identity::Caller;
 use crate::kit::{Error, Result};
 use crate::limits::Effective;
@@ -39,11 +40,8 @@ impl Runs {
             .effective(caller.org, Some(version))
             .await?;
         let messages = self.check(&new, &limits)?;
-        let admitted = self
-            .inner
-            .admission
-            .admit(caller.org, limits.each.concurrent_runs.value)?;
         let run: RunId = id.map_or_else(|| self.inner.ids.next(), RunId);
+        let (held, admitted) = self.admit(caller, run, (&messages, &limits)).await?;
         let live = Live::new(run);
         let events = Stream::from_birth(self.source(), (caller.org, run), &live);
         let row = self.row(
@@ -62,7 +60,8 @@ impl Runs {
         let notices = vec![notices::started(&row, agent, started.seq)];
         let key = row.key();
         let record = self.record(key, &live, std::slice::from_ref(&started));
-        let work = Work::new(row.clone(), (resolved, limits), messages, record);
+        let mut work = Work::new(row.clone(), (resolved, limits), messages, record);
+        work.gate = self.inner.billing.gate(caller.org, run.0, held);
         let begin = Change::Begin {
             live: Arc::clone(&live),
             row: Box::new(row),
@@ -75,10 +74,37 @@ impl Runs {
         let runs = self.clone();
         self.inner
             .tasks
-            .spawn(async move { runs.begin(begin, work, admitted, tell).await });
+            .spawn(async move { runs.begin(begin, work, (admitted, held), tell).await });
         told.await
             .map_err(|_| Error::unavailable("The host is stopping."))??;
         Ok(Started { run, live, events })
+    }
+
+    /// The gates before a run, in their order: its organization's caps, then places. What a later one refuses gives
+    /// back what an earlier one took.
+    async fn admit(
+        &self,
+        caller: &Caller,
+        run: RunId,
+        (messages, limits): (&[Message], &Effective),
+    ) -> Result<(Held, Admitted)> {
+        let (billing, org) = (&self.inner.billing, caller.org);
+        let chars: usize = messages
+            .iter()
+            .map(|message| message.text.chars().count())
+            .sum();
+        let held = billing.admit(org, run.0, chars as u64).await?;
+        match self
+            .inner
+            .admission
+            .admit(org, limits.each.concurrent_runs.value)
+        {
+            Ok(admitted) => Ok((held, admitted)),
+            Err(full) => {
+                billing.give_back(org, run.0, held).await;
+                Err(full)
+            }
+        }
     }
 
     /// The log of a run of this node that has said `said`.
@@ -102,7 +128,7 @@ impl Runs {
         &self,
         begin: Change,
         work: Work,
-        admitted: Admitted,
+        (admitted, held): (Admitted, Held),
         tell: oneshot::Sender<Result<()>>,
     ) {
         let live = Arc::clone(&work.record.live);
@@ -115,6 +141,8 @@ impl Runs {
         let _ = tell.send(durable);
         if !begun {
             self.inner.live.remove(&live);
+            let (org, run) = (work.row.org, work.row.run.0);
+            self.inner.billing.give_back(org, run, held).await;
             return;
         }
         metrics::counter!("bulkhead_runs_started_total").increment(1);

@@ -105,18 +105,17 @@ pub(super) async fn crossed(
         };
         if row.reached {
             let kind = Kind::Reached;
-            crossings.push(Crossing { kind, ..warning.clone() });
+            crossings.push(Crossing {
+                kind,
+                ..warning.clone()
+            });
         }
         crossings.push(warning);
     }
     Ok(crossings)
 }
 
-pub(super) async fn of(
-    db: impl PgExecutor<'_>,
-    org: OrgId,
-    period: Date,
-) -> Result<Vec<Marked>> {
+pub(super) async fn of(db: impl PgExecutor<'_>, org: OrgId, period: Date) -> Result<Vec<Marked>> {
     let rows = sqlx::query_as!(
         Marked,
         "select dimension, kind, at from usage_marks where org_id = $1 and period = $2",

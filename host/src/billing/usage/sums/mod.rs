@@ -6,24 +6,24 @@ use super::super::prices::Money;
 
 /// What rows of the ledger come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sums {
+pub(in crate::billing) struct Sums {
     /// Runs, or generations where they are counted.
-    pub count: i128,
-    pub failed: i128,
-    pub cancelled: i128,
-    pub blocked: i128,
-    pub estimated: i128,
-    pub unpriced: i128,
-    pub input_tokens: i128,
-    pub output_tokens: i128,
-    pub cached_tokens: i128,
-    pub reasoning_tokens: i128,
-    pub fuel: i128,
-    pub wall_ms: i128,
-    pub memory_peak_bytes: i128,
-    pub host_calls: i128,
-    pub tool_calls: i128,
-    pub egress_bytes: i128,
-    pub knowledge_queries: i128,
-    pub cost: Money,
+    pub(in crate::billing) count: i128,
+    pub(in crate::billing) failed: i128,
+    pub(in crate::billing) cancelled: i128,
+    pub(in crate::billing) blocked: i128,
+    pub(in crate::billing) estimated: i128,
+    pub(in crate::billing) unpriced: i128,
+    pub(in crate::billing) input_tokens: i128,
+    pub(in crate::billing) output_tokens: i128,
+    pub(in crate::billing) cached_tokens: i128,
+    pub(in crate::billing) reasoning_tokens: i128,
+    pub(in crate::billing) fuel: i128,
+    pub(in crate::billing) wall_ms: i128,
+    pub(in crate::billing) memory_peak_bytes: i128,
+    pub(in crate::billing) host_calls: i128,
+    pub(in crate::billing) tool_calls: i128,
+    pub(in crate::billing) egress_bytes: i128,
+    pub(in crate::billing) knowledge_queries: i128,
+    pub(in crate::billing) cost: Money,
 }

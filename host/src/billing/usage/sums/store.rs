@@ -109,7 +109,10 @@ pub(in crate::billing) async fn fold(
     .fetch_all(tx)
     .await?;
     let taken = rows.first().map_or(0, |row| row.taken);
-    Ok((taken, rows.into_iter().map(|row| (row.org, row.period)).collect()))
+    Ok((
+        taken,
+        rows.into_iter().map(|row| (row.org, row.period)).collect(),
+    ))
 }
 
 /// What runs were summed up by.
