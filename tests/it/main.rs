@@ -1,5 +1,6 @@
 //! All tests that cross a room's border, in one binary.
 
+mod audit;
 mod baseline;
 mod billing;
 mod cancel;

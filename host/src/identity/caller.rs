@@ -1,14 +1,19 @@
-//! The `Caller`: an organization and a key, proven. Handlers ask for it by the scope they need (`Read(caller)`), so
+//! The `Caller`: an organization and a key, proven, and the request it came by. Handlers ask for it by the scope they need (`Read(caller)`), so
 //! the permission of a route stands in its signature. Foreign and unknown organizations are the same 404.
 
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
 
 use axum::extract::{FromRef, FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 
+use time::OffsetDateTime;
+
 use super::{Identity, KeyId, Scope};
+use crate::kit::http::{RequestId, request};
 use crate::kit::{Code, Error, OrgId, Result};
+use crate::ledger::audit::{Action, Actor, Entry, Target};
 
 pub const MISSING_KEY: Code = Code::new("missing_key", 401, "The request has no API key");
 pub const FORBIDDEN: Code = Code::new("forbidden", 403, "The key may not do this");
@@ -20,16 +25,61 @@ pub struct Caller {
     pub slug: Arc<str>,
     pub key: KeyId,
     scopes: Arc<[Scope]>,
+    asked: Asked,
+}
+
+/// The request a caller came by.
+#[derive(Clone, Debug)]
+struct Asked {
+    at: OffsetDateTime,
+    request: Option<RequestId>,
+    ip: Option<IpAddr>,
+}
+
+/// Put into a request's extensions by whoever wants to know, after its answer, who was proven to have sent it.
+#[derive(Clone, Debug, Default)]
+pub struct Proven(Arc<OnceLock<Caller>>);
+
+impl Proven {
+    pub fn get(&self) -> Option<&Caller> {
+        self.0.get()
+    }
 }
 
 impl Caller {
+    /// A key as it is known, of no request yet.
     pub fn new(org: OrgId, slug: Arc<str>, key: KeyId, scopes: Arc<[Scope]>) -> Self {
+        let asked = Asked {
+            at: OffsetDateTime::UNIX_EPOCH,
+            request: None,
+            ip: None,
+        };
         Self {
             org,
             slug,
             key,
             scopes,
+            asked,
         }
+    }
+
+    /// The same key, in the request that is being answered.
+    pub(super) fn asking(&self, now: OffsetDateTime) -> Self {
+        let asked = Asked {
+            at: now,
+            request: request::current(),
+            ip: request::ip(),
+        };
+        Self {
+            asked,
+            ..self.clone()
+        }
+    }
+
+    /// That the caller did this, for the audit log: record it in the transaction that does it.
+    pub fn did(&self, action: Action, target: Target) -> Entry {
+        let Asked { at, request, ip } = &self.asked;
+        Entry::new(self.org, *at, Actor::key(self.key), action, target).asked(request.as_ref(), *ip)
     }
 
     /// Refuses what the key may not do.
@@ -82,7 +132,11 @@ where
     S: Send + Sync,
     Identity: FromRef<S>,
 {
-    let caller = Identity::from_ref(state).prove(&parts.headers).await?;
+    let identity = Identity::from_ref(state);
+    let caller = identity.prove(&parts.headers).await?;
+    if let Some(Proven(proven)) = parts.extensions.get() {
+        let _ = proven.set(caller.clone());
+    }
     // What is not text, or no text PostgreSQL can hold, names nothing.
     let nothing = || Error::not_found("thing");
     let path = RawPathParams::from_request_parts(parts, state)

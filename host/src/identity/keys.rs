@@ -5,7 +5,9 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use sqlx::PgConnection;
 use subtle::ConstantTimeEq as _;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -14,6 +16,7 @@ use uuid::Uuid;
 use super::{Caller, Identity, KeyId, Scope, store};
 use crate::kit::http::{Cursor, Page, PageQuery};
 use crate::kit::{Code, Error, OrgId, Result, Secret};
+use crate::ledger::audit::{Action, Entry, Target, record};
 
 pub const UNKNOWN_KEY: Code = Code::new("unknown_key", 401, "The API key is not known");
 pub const REVOKED_KEY: Code = Code::new("revoked_key", 401, "The API key was revoked");
@@ -63,7 +66,12 @@ pub(super) struct Known {
 impl Identity {
     /// Makes a key. The secret is in the answer and nowhere else.
     pub async fn create_key(&self, caller: &Caller, new: NewKey) -> Result<(Key, Secret)> {
-        self.insert_key(caller.org, new).await
+        let mut tx = self.db.begin().await?;
+        let (key, secret) = self.insert_key(&mut tx, caller.org, new).await?;
+        let did = caller.did(Action::ApiKeyCreated, target(key.id));
+        record(&mut tx, &[describe(did, &key)]).await?;
+        tx.commit().await?;
+        Ok((key, secret))
     }
 
     pub async fn list_keys(&self, caller: &Caller, query: &PageQuery) -> Result<Page<Key>> {
@@ -88,13 +96,17 @@ impl Identity {
         let mut tx = self.db.begin().await?;
         // Two admins who revoke each other take turns: the second is the last one.
         store::lock_organization(&mut *tx, caller.org).await?;
-        let key = store::revoke_key(&mut *tx, caller.org, id, self.clock.now())
+        let (key, first) = store::revoke_key(&mut *tx, caller.org, id, self.clock.now())
             .await?
             .ok_or_else(|| Error::not_found("key"))?;
         if store::count_admin_keys(&mut *tx, caller.org, self.clock.now()).await? == 0 {
             return Err(crate::kit::error::CONFLICT.because(
                 "This is the organization's last admin key: make another before revoking it.",
             ));
+        }
+        if first {
+            let did = caller.did(Action::ApiKeyRevoked, target(id));
+            record(&mut tx, &[did.changed(["revoked_at"])]).await?;
         }
         tx.commit().await?;
         self.callers.invalidate_all();
@@ -109,10 +121,11 @@ impl Identity {
             .try_get_with(digest, self.look_up(token))
             .await
             .map_err(|error| error.code.because(error.detail.clone()).caused_by(error))?;
-        if known.expires_at.is_some_and(|at| at <= self.clock.now()) {
+        let now = self.clock.now();
+        if known.expires_at.is_some_and(|at| at <= now) {
             return Err(EXPIRED_KEY.because("Make a new key; this one has expired."));
         }
-        Ok(known.caller.clone())
+        Ok(known.caller.asking(now))
     }
 
     async fn look_up(&self, token: &str) -> Result<Arc<Known>> {
@@ -137,7 +150,12 @@ impl Identity {
         }))
     }
 
-    pub(super) async fn insert_key(&self, org: OrgId, new: NewKey) -> Result<(Key, Secret)> {
+    pub(super) async fn insert_key(
+        &self,
+        tx: &mut PgConnection,
+        org: OrgId,
+        new: NewKey,
+    ) -> Result<(Key, Secret)> {
         self.check(&new)?;
         let secret = URL_SAFE_NO_PAD.encode(self.ids.random().bytes::<32>());
         let key = Key {
@@ -148,7 +166,7 @@ impl Identity {
             expires_at: new.expires_at,
             revoked_at: None,
         };
-        store::insert_key(&self.db, org, &key, &Sha256::digest(secret.as_bytes())).await?;
+        store::insert_key(tx, org, &key, &Sha256::digest(secret.as_bytes())).await?;
         let token = Secret::new(format!("bh_{}_{secret}", key.id.0.simple()));
         Ok((key, token))
     }
@@ -171,6 +189,17 @@ impl Identity {
         }
         Ok(())
     }
+}
+
+pub(super) fn target(key: KeyId) -> Target {
+    Target::new("api_key", key)
+}
+
+/// What the audit log says of a new key.
+pub(super) fn describe(entry: Entry, key: &Key) -> Entry {
+    entry
+        .changed(["name", "scopes", "expires_at"])
+        .detail(&json!({ "name": key.name, "scopes": key.scopes }))
 }
 
 fn parse(token: &str) -> Option<(KeyId, &str)> {

@@ -18,7 +18,7 @@ use crate::id;
 use crate::kit::http::Cursors;
 use crate::kit::{Base, Clock, Ids};
 
-pub use caller::{Admin, Caller, Deploy, Read, Run};
+pub use caller::{Admin, Caller, Deploy, Proven, Read, Run};
 pub use keys::{Key, NewKey};
 pub use scope::Scope;
 

@@ -1,6 +1,6 @@
 //! The statements of organizations and API keys.
 
-use sqlx::{PgExecutor, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use time::OffsetDateTime;
 
 use super::organizations::ORG_EXISTS;
@@ -20,7 +20,7 @@ pub(super) struct KeyRow {
 }
 
 pub(super) async fn insert_organization(
-    db: &PgPool,
+    tx: &mut PgConnection,
     org: OrgId,
     slug: &str,
     now: OffsetDateTime,
@@ -31,7 +31,7 @@ pub(super) async fn insert_organization(
         slug,
         now
     )
-    .execute(db)
+    .execute(tx)
     .await
     .on_constraint("organizations_slug_key", || {
         ORG_EXISTS.because(format!("The organization `{slug}` exists already."))
@@ -57,7 +57,12 @@ pub(super) async fn lock_organization(db: impl PgExecutor<'_>, org: OrgId) -> Re
     Ok(())
 }
 
-pub(super) async fn insert_key(db: &PgPool, org: OrgId, key: &Key, digest: &[u8]) -> Result<()> {
+pub(super) async fn insert_key(
+    tx: &mut PgConnection,
+    org: OrgId,
+    key: &Key,
+    digest: &[u8],
+) -> Result<()> {
     let scopes: Vec<String> = key
         .scopes
         .iter()
@@ -74,7 +79,7 @@ pub(super) async fn insert_key(db: &PgPool, org: OrgId, key: &Key, digest: &[u8]
         key.created_at,
         key.expires_at,
     )
-    .execute(db)
+    .execute(tx)
     .await?;
     Ok(())
 }
@@ -140,23 +145,35 @@ pub(super) async fn list_keys(
     Ok(rows.into_iter().map(Key::from).collect())
 }
 
+/// The key, and whether it was not revoked before.
 pub(super) async fn revoke_key(
     db: impl PgExecutor<'_>,
     org: OrgId,
     id: KeyId,
     now: OffsetDateTime,
-) -> Result<Option<Key>> {
-    let row = sqlx::query_as!(
-        ListedKey,
-        r#"update api_keys set revoked_at = coalesce(revoked_at, $3) where org_id = $1 and id = $2
-           returning id as "id: KeyId", name, scopes, created_at, expires_at, revoked_at"#,
+) -> Result<Option<(Key, bool)>> {
+    let row = sqlx::query!(
+        r#"update api_keys k set revoked_at = coalesce(k.revoked_at, $3)
+           from api_keys old where k.org_id = $1 and k.id = $2 and old.org_id = k.org_id and old.id = k.id
+           returning k.name, k.scopes, k.created_at, k.expires_at, k.revoked_at,
+             (old.revoked_at is null) as "first!""#,
         org.0,
         id.0,
         now,
     )
     .fetch_optional(db)
     .await?;
-    Ok(row.map(Key::from))
+    Ok(row.map(|row| {
+        let key = ListedKey {
+            id,
+            name: row.name,
+            scopes: row.scopes,
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+            revoked_at: row.revoked_at,
+        };
+        (key.into(), row.first)
+    }))
 }
 
 pub(super) async fn count_admin_keys(

@@ -11,7 +11,7 @@ const ROOMS: [(&str, &[&str]); 9] = [
     ("ledger", &[]),
     ("identity", &["ledger"]),
     ("billing", &["identity", "ledger"]),
-    ("invariants", &[]),
+    ("invariants", &["ledger"]),
     ("limits", &["identity", "ledger"]),
     ("agents", &["identity", "ledger", "billing", "limits"]),
     ("models", &["identity", "ledger", "billing"]),

@@ -1,7 +1,9 @@
 //! The id of a request: taken from `x-request-id` where it is sane, else minted; echoed in the answer, in problems
-//! and in every log line of the request. Panics of a handler end here as a problem.
+//! and in every log line of the request; and the address it came from. Panics of a handler end here as a problem.
 
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use axum::extract::{MatchedPath, Request};
 use axum::http::HeaderValue;
@@ -16,7 +18,7 @@ const HEADER: &str = "x-request-id";
 
 /// The id of the request being answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestId(String);
+pub struct RequestId(Arc<str>);
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -24,21 +26,38 @@ impl fmt::Display for RequestId {
     }
 }
 
+/// The other end of the connection, put into every request of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
+/// What is known of the request being answered.
+#[derive(Clone)]
+struct Current {
+    id: RequestId,
+    ip: Option<IpAddr>,
+}
+
 tokio::task_local! {
-    static CURRENT: RequestId;
+    static CURRENT: Current;
 }
 
 /// The request this task answers, if it answers one.
 pub fn current() -> Option<RequestId> {
-    CURRENT.try_with(Clone::clone).ok()
+    CURRENT.try_with(|current| current.id.clone()).ok()
+}
+
+/// The address the request being answered came from: the connection's other end, whatever a header says.
+pub fn ip() -> Option<IpAddr> {
+    CURRENT.try_with(|current| current.ip).ok().flatten()
 }
 
 /// `work` under the id and the span of the request being answered, wherever it is spawned.
-pub(super) fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> {
-    let (id, work) = (current(), work.in_current_span());
+pub fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    let current = CURRENT.try_with(Clone::clone).ok();
+    let work = work.in_current_span();
     async move {
-        match id {
-            Some(id) => CURRENT.scope(id, work).await,
+        match current {
+            Some(current) => CURRENT.scope(current, work).await,
             None => work.await,
         }
     }
@@ -50,15 +69,19 @@ pub async fn identify(
     request: Request,
     next: Next,
 ) -> Response {
-    let id =
-        sent_id(&request).unwrap_or_else(|| RequestId(ids.next::<Uuid>().simple().to_string()));
+    let id = sent_id(&request)
+        .unwrap_or_else(|| RequestId(ids.next::<Uuid>().simple().to_string().into()));
     let route = request
         .extensions()
         .get::<MatchedPath>()
         .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
     let span = tracing::info_span!("request", id = %id, method = %request.method(), route);
     let method = request.method().clone();
-    let answer = CURRENT.scope(id.clone(), next.run(request).instrument(span));
+    let current = Current {
+        id: id.clone(),
+        ip: request.extensions().get().map(|Peer(peer)| peer.ip()),
+    };
+    let answer = CURRENT.scope(current, next.run(request).instrument(span));
     let mut response = answer.await;
     metrics::counter!(
         "bulkhead_http_requests_total",
@@ -84,7 +107,7 @@ fn sent_id(request: &Request) -> Option<RequestId> {
         && text
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-    sane.then(|| RequestId(text.to_owned()))
+    sane.then(|| RequestId(text.into()))
 }
 
 /// Labels stay bounded whatever a client calls its method.

@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1::Builder;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 
+use super::request::Peer;
 use crate::kit::Tasks;
 
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -23,11 +24,11 @@ pub async fn serve(listener: TcpListener, router: Router, tasks: Tasks, grace: D
     let graceful = GracefulShutdown::new();
     let stop = tasks.shutdown().clone();
     loop {
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             biased;
             () = stop.cancelled() => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of file descriptors, most likely: give the open connections time to end.
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -38,7 +39,7 @@ pub async fn serve(listener: TcpListener, router: Router, tasks: Tasks, grace: D
         };
         // Events are small and must not wait for one another.
         let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(router.clone());
+        let service = TowerToHyperService::new(router.clone().layer(Extension(Peer(peer))));
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         let watched = graceful.watch(connection);
         tasks.spawn(async move {
