@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use wasmtime::component::{HasData, Resource};
 
 use super::{Chunk, GenerateError, Models, Request, Resolved, Stream, convert};
-use crate::billing::caps::{CapEnds, Dimension};
+use crate::billing::caps::{self, Dimension};
 use crate::billing::{Gate, Meter, Tokens, meter};
 use crate::kit::OrgId;
 use crate::sandbox::bindings::bulkhead::agent::model as wit;
@@ -151,7 +151,9 @@ impl wit::Host for View<'_> {
                     Answer::Ok(recorded) => {
                         self.replayed(answered.seq, recorded, answered.ended_at)
                     }
-                    Answer::Cap(dimension) => return Err(CapEnds(dimension).into()),
+                    Answer::Cap(dimension) => {
+                        return Err(wasmtime::Error::new(caps::ends(dimension)));
+                    }
                     Answer::Err(error) => {
                         self.journal.arrive(answered.ended_at);
                         return Ok(Err(error));
@@ -246,7 +248,7 @@ impl View<'_> {
             self.journal
                 .end(intent.into_ticket(), response, false)
                 .await?;
-            return Err(CapEnds(dimension).into());
+            return Err(wasmtime::Error::new(caps::ends(dimension)));
         }
         let started = models
             .generate(*org, alias, request, (meter, &intent))

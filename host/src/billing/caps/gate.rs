@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{Amounts, Asker, CAP_REACHED, Claim, Held};
+use super::{Amounts, Asker, CAP_REACHED, Claim, Held, reached_of};
 use crate::billing::tiers::{Dimension, Plan, UNKNOWN_TIER, plan_of};
 use crate::billing::{Billing, Meter, meter};
 use crate::kit::error::UNAVAILABLE;
@@ -64,11 +64,7 @@ impl Run {
                     tokio::time::sleep(PAUSE).await;
                     waited += PAUSE;
                 }
-                Err(error) if error.is(CAP_REACHED) => {
-                    let members = error.members.as_deref();
-                    let name = members.and_then(|members| members.get("dimension")?.as_str());
-                    return Ok(name.and_then(Dimension::parse));
-                }
+                Err(error) if error.is(CAP_REACHED) => return Ok(reached_of(&error)),
                 Err(error) => return Err(error),
                 Ok(()) => return Ok(None),
             }
@@ -125,6 +121,11 @@ impl Billing {
              name one that `bulkhead usage tiers` lists.",
             self.inner.config.default_tier
         ))
+    }
+
+    /// What was given just now binds at once on this host; elsewhere, and without this, within half a second.
+    pub fn forget_plans(&self) {
+        self.inner.plans.invalidate_all();
     }
 
     /// Refuses to start where the tier that everybody has is not there.

@@ -21,11 +21,6 @@ pub use gate::Gate;
 
 pub use super::tiers::Dimension;
 
-/// A cap was reached in the middle of a run: what it said so far stands, and it ends with `cap:` and the dimension.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the month's cap of {} is reached", .0.name())]
-pub struct CapEnds(pub Dimension);
-
 pub const CAP_REACHED: Code = Code::new("cap_reached", 402, "A cap of the month is reached");
 
 /// Whether a run holds a part of its organization's caps.
@@ -72,6 +67,20 @@ impl Amounts {
 /// What ended runs held is in their usage rows: in the transaction that writes them.
 pub async fn release(tx: &mut sqlx::PgConnection, runs: &[(OrgId, Uuid)]) -> Result<()> {
     store::delete_holds(tx, runs).await
+}
+
+/// A cap was reached in the middle of a run: what it said so far stands, and it ends with `cap:` and the dimension.
+pub fn ends(dimension: Dimension) -> Error {
+    let detail = format!("the month's cap of {} is reached", dimension.name());
+    CAP_REACHED
+        .because(detail)
+        .member("dimension", dimension.name())
+}
+
+/// The cap an error tells of, where it does.
+pub fn reached_of(error: &Error) -> Option<Dimension> {
+    let members = error.members.as_deref().filter(|_| error.is(CAP_REACHED))?;
+    Dimension::parse(members.get("dimension")?.as_str()?)
 }
 
 /// The refusal, with what a program needs to know of it.

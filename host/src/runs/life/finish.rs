@@ -9,7 +9,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use super::execute::{Ended, Stopped, Work, in_flight};
-use crate::billing::caps::{CapEnds, Dimension};
+use crate::billing::caps::{self, Dimension};
 use crate::billing::meter::KNOWLEDGE;
 use crate::billing::{Bill, UsageRecord};
 use crate::kit::{Error, Result};
@@ -42,7 +42,7 @@ impl Runs {
             tracing::error!(run = %work.row.run, %error, cause = error.chain(), "a run was lost to the host");
         }
         if let Ended::Faulted(Fault::Host(error)) = &ended
-            && !error.is::<CapEnds>()
+            && cap(error).is_none()
         {
             tracing::error!(run = %work.row.run, error = format!("{error:#}"), "a host call failed");
         }
@@ -226,12 +226,11 @@ pub fn verdict(ended: &Ended) -> Verdict {
             Verdict::failed(limit_reason(*limit), Blame::Limit, &limit.to_string())
         }
         Ended::Faulted(Fault::Trap(what)) => Verdict::failed("trap", Blame::Guest, what),
-        Ended::Faulted(Fault::Host(error)) if error.is::<CapEnds>() => {
-            let dimension = error.downcast_ref::<CapEnds>().map(|cap| cap.0);
-            let reason = dimension.map_or("cap:spend", Dimension::stop_reason);
-            Verdict::failed(reason, Blame::Limit, &error.to_string())
-        }
         Ended::Faulted(Fault::Host(error)) => match error.downcast_ref::<Error>() {
+            Some(reached) if cap(error).is_some() => {
+                let reason = cap(error).map_or("", Dimension::stop_reason);
+                Verdict::failed(reason, Blame::Limit, &reached.detail)
+            }
             Some(diverged) if diverged.is(DIVERGED) => {
                 Verdict::host(&format!("diverged: {}", diverged.detail))
             }
@@ -251,6 +250,11 @@ pub fn verdict(ended: &Ended) -> Verdict {
             StopCause::Shutdown | StopCause::Lost => Verdict::host(FAILED),
         },
     }
+}
+
+/// The cap that ended a guest in the middle.
+pub fn cap(error: &wasmtime::Error) -> Option<Dimension> {
+    caps::reached_of(error.downcast_ref::<Error>()?)
 }
 
 /// Every limit has a stop reason of its own.

@@ -10,12 +10,11 @@ use super::answers::{Answers, Saw, Seen};
 use super::report::Beyond;
 use crate::agents::Resolved;
 use crate::billing;
-use crate::billing::caps::CapEnds;
 use crate::kit::{Error, OrgId, Result};
 use crate::limits::Effective;
 use crate::runs::imports::{Guest, Of};
 use crate::runs::life::execute::{Ended, FULL_PAUSE, turn};
-use crate::runs::life::finish::{Verdict, verdict};
+use crate::runs::life::finish::{Verdict, cap, verdict};
 use crate::runs::log::record::Key;
 use crate::runs::log::{Record, Stored};
 use crate::runs::start::{Admitted, Place};
@@ -196,7 +195,7 @@ impl Attempt {
                     });
                     End::Open
                 }
-                Some(Ended::Faulted(Fault::Host(error))) if !error.is::<CapEnds>() => {
+                Some(Ended::Faulted(Fault::Host(error))) if cap(error).is_none() => {
                     return Err(Error::internal(format!("a replay failed: {error:#}")));
                 }
                 Some(ended) => End::Of(verdict(ended)),
