@@ -69,6 +69,14 @@ const PLANTED: &[Planted] = &[
     ),
     planted("I5", "delete from usage_records where run_id = $1", "its usage row says nothing"),
     planted("I5", "update usage_records set output_tokens = output_tokens + 1 where run_id = $1", "its usage row says"),
+    planted("I5", "delete from usage_steps where run_id = $1", "its generations say 0+0"),
+    planted(
+        "I5",
+        "with run as (select org_id from runs where id = $1)
+         update usage_rollups set runs = runs + 1 where org_id = (select org_id from run)",
+        "its sums say",
+    ),
+    planted("I9", "update usage_steps set org_id = gen_random_uuid() where run_id = $1", "usage of generations of run_"),
     planted("I9", "update run_intents set org_id = gen_random_uuid() where run_id = $1", "intents of run_"),
     planted("I9", "update run_events set org_id = gen_random_uuid() where run_id = $1", "events of run_"),
     planted("I10", "update runs set output = $2 where id = $1", "output or log of run_"),
@@ -110,6 +118,9 @@ async fn found(db: &PgPool, planted: &Planted, run: uuid::Uuid, key: &str) -> Ve
         "run_steps",
         "run_intents",
         "usage_records",
+        "usage_steps",
+        "usage_unfolded",
+        "usage_rollups",
     ];
     for table in tables {
         let keep = format!("create table kept_{table} as table {table}");

@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use super::operator::{keys, migrate, nodes};
 use super::terminal::{Failure, Format, Output};
-use super::{cancel, deploy, dev, doctor, knowledge, limits, run, runs, serve, versions};
+use super::{cancel, deploy, dev, doctor, knowledge, limits, run, runs, serve, usage, versions};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -33,6 +33,7 @@ pub(super) enum Command {
     Versions(versions::Args),
     Knowledge(knowledge::Args),
     Limits(limits::Args),
+    Usage(usage::Args),
     Keys(keys::Args),
     Migrate(migrate::Args),
     Nodes(nodes::Args),
@@ -52,6 +53,7 @@ impl Command {
             Self::Versions(args) => versions::run(args, out).await,
             Self::Knowledge(args) => knowledge::run(args, out).await,
             Self::Limits(args) => limits::run(args, out).await,
+            Self::Usage(args) => usage::run(args, out).await,
             Self::Keys(args) => keys::run(args, out).await,
             Self::Migrate(args) => migrate::run(args, out).await,
             Self::Nodes(args) => nodes::run(args, out).await,

@@ -28,7 +28,7 @@ pub const CHECKED: &[(&str, &str)] = &[
     ),
     (
         "I5",
-        "an ended run has exactly one usage row, which says what its last event says; an open one has none",
+        "an ended run has exactly one usage row, which says what its last event and its generations say; an open one has none; sums are the rows",
     ),
     (
         "I9",
@@ -71,6 +71,7 @@ pub async fn check(db: &PgPool) -> Result<Vec<Violation>> {
     tell("I3", store::abandoned(&mut *tx, TOLD_MAX).await?);
     tell("I4", store::wrong_terms(&mut *tx, TOLD_MAX).await?);
     tell("I5", store::wrong_usage(&mut *tx, TOLD_MAX).await?);
+    tell("I5", store::wrong_sums(&mut *tx, TOLD_MAX).await?);
     tell("I9", store::strays(&mut *tx, TOLD_MAX).await?);
     tell("I10", store::leaked_keys(&mut *tx, TOLD_MAX).await?);
     tell("I13", store::unknown_versions(&mut *tx, TOLD_MAX).await?);

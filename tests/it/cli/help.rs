@@ -3,7 +3,7 @@
 use super::program::run;
 
 /// Every command, and every command of a command.
-const COMMANDS: [&[&str]; 29] = [
+const COMMANDS: [&[&str]; 36] = [
     &[],
     &["dev"],
     &["serve"],
@@ -26,6 +26,13 @@ const COMMANDS: [&[&str]; 29] = [
     &["limits"],
     &["limits", "show"],
     &["limits", "set"],
+    &["usage"],
+    &["usage", "show"],
+    &["usage", "export"],
+    &["usage", "tiers"],
+    &["usage", "set-tier"],
+    &["usage", "give"],
+    &["usage", "spend-cap"],
     &["keys"],
     &["keys", "create"],
     &["keys", "ls"],

@@ -50,6 +50,8 @@ const OPERATIONS: &[Operation] = &[
         "deploy",
         r#"{"version":1}"#,
     ),
+    ("GET", "/v1/orgs/{org}/usage", "read", ""),
+    ("GET", "/v1/orgs/{org}/usage/export.csv", "read", ""),
     ("GET", "/v1/orgs/{org}/limits", "read", ""),
     (
         "PUT",

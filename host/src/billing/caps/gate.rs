@@ -117,7 +117,7 @@ impl Billing {
 
     pub(in crate::billing) fn no_default(&self) -> Error {
         UNKNOWN_TIER.because(format!(
-            "`billing.default_tier` is `{:.64}`, and there is no such tier: make it with `bulkhead usage tier set`, or \
+            "`billing.default_tier` is `{:.64}`, and there is no such tier: make it with `bulkhead usage set-tier`, or \
              name one that `bulkhead usage tiers` lists.",
             self.inner.config.default_tier
         ))

@@ -39,6 +39,23 @@ impl Client {
         self.answer(self.request(Method::GET, url)).await
     }
 
+    /// An answer that is no JSON.
+    pub(in crate::cli) async fn text(
+        &self,
+        path: &[&str],
+        query: &[(&str, Option<String>)],
+    ) -> Result<String, Failure> {
+        let mut url = self.url(path)?;
+        for (name, value) in query {
+            if let Some(value) = value {
+                url.query_pairs_mut().append_pair(name, value);
+            }
+        }
+        let request = self.request(Method::GET, url).timeout(ANSWERS_WITHIN);
+        let body = bytes(self.send(request).await?).await?;
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
     pub(in crate::cli) async fn post(&self, path: &[&str], body: &Value) -> Result<Value, Failure> {
         self.answer(self.request(Method::POST, self.url(path)?).json(body))
             .await

@@ -9,7 +9,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use super::execute::{Ended, Stopped, Work, in_flight};
-use crate::billing::caps::{self, Dimension};
+use crate::billing::caps::{self, CAP_REACHED, Dimension};
 use crate::billing::meter::KNOWLEDGE;
 use crate::billing::{Bill, UsageRecord};
 use crate::kit::{Error, Result};
@@ -227,10 +227,10 @@ pub fn verdict(ended: &Ended) -> Verdict {
         }
         Ended::Faulted(Fault::Trap(what)) => Verdict::failed("trap", Blame::Guest, what),
         Ended::Faulted(Fault::Host(error)) => match error.downcast_ref::<Error>() {
-            Some(reached) if cap(error).is_some() => {
-                let reason = cap(error).map_or("", Dimension::stop_reason);
-                Verdict::failed(reason, Blame::Limit, &reached.detail)
-            }
+            Some(told) if told.is(CAP_REACHED) => match cap(error) {
+                Some(cap) => Verdict::failed(cap.stop_reason(), Blame::Limit, &told.detail),
+                None => Verdict::host(FAILED),
+            },
             Some(diverged) if diverged.is(DIVERGED) => {
                 Verdict::host(&format!("diverged: {}", diverged.detail))
             }
