@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bulkhead_benches::{Bench, Silent, percentile, show, table};
 use bulkhead_tests::Client;
 use bulkhead_tests::guests::Guest;
+use bulkhead_tests::raw::places;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -30,51 +31,87 @@ fn main() {
 /// One state: what the run is told to do, and how it is known to be there.
 struct State {
     name: &'static str,
+    agent: &'static str,
     instructions: &'static str,
     is: &'static str,
     /// Enough for it to be where it is meant to be.
     settle: Duration,
 }
 
-const STATES: [State; 7] = [
+const STATES: [State; 11] = [
     State {
         name: "queued",
+        agent: "journey",
         instructions: "say a",
         is: "queued",
         settle: Duration::ZERO,
     },
     State {
         name: "computing",
+        agent: "journey",
         instructions: SPIN,
         is: "running",
         settle: Duration::from_millis(2),
     },
     State {
         name: "model, before the first byte",
+        agent: "journey",
         instructions: "ask nothing",
         is: "running",
         settle: Duration::from_millis(10),
     },
     State {
         name: "model, mid stream",
+        agent: "journey",
         instructions: "ask half",
         is: "running",
         settle: Duration::from_millis(10),
     },
     State {
+        name: "instantiating (at any moment of a short run)",
+        agent: "instantiating",
+        instructions: "x",
+        is: "",
+        settle: Duration::ZERO,
+    },
+    State {
+        name: "in its start function",
+        agent: "start",
+        instructions: "x",
+        is: "running",
+        settle: Duration::from_millis(2),
+    },
+    State {
+        name: "in a tool",
+        agent: "tool",
+        instructions: "x",
+        is: "running",
+        settle: Duration::from_millis(2),
+    },
+    State {
+        name: "searching",
+        agent: "search",
+        instructions: "x",
+        is: "running",
+        settle: Duration::from_millis(5),
+    },
+    State {
         name: "sleeping",
+        agent: "journey",
         instructions: "sleep 9000",
         is: "running",
         settle: Duration::from_millis(2),
     },
     State {
         name: "suspended",
+        agent: "journey",
         instructions: "sleep 500000",
         is: "suspended",
         settle: Duration::ZERO,
     },
     State {
         name: "finishing (at any moment of a short run)",
+        agent: "journey",
         instructions: "say a",
         is: "",
         settle: Duration::ZERO,
@@ -93,6 +130,7 @@ async fn states() {
             .deploy("journey", &Guest::new("journey").bytes())
             .await;
     }
+    stay(&bench, &client).await;
     // All places of this organization are taken, so its next run waits.
     let put = full.put("/limits", &json!({ "concurrent_runs": 1 })).await;
     assert!(put.status.is_success(), "{}", put.text);
@@ -124,16 +162,7 @@ async fn states() {
         }
         rows.push(row);
     }
-    let mut row = vec!["compiling".to_owned()];
-    for other in [false, true] {
-        let mut taken = Vec::with_capacity(COMPILES);
-        for n in 0..COMPILES {
-            let round = u32::try_from(n).unwrap_or(0) * 2 + u32::from(other);
-            taken.push(compiling(&client, &there, (round, other)).await);
-        }
-        row.extend(figures(&mut taken));
-    }
-    rows.push(row);
+    rows.push(compiles(&client, &there).await);
     Box::pin(second.stop()).await.expect("it stops");
     bench.stop().await;
     table(
@@ -153,6 +182,40 @@ async fn states() {
     );
 }
 
+async fn compiles(client: &Client, there: &str) -> Vec<String> {
+    let mut row = vec!["compiling".to_owned()];
+    for other in [false, true] {
+        let mut taken = Vec::with_capacity(COMPILES);
+        for n in 0..COMPILES {
+            let round = u32::try_from(n).unwrap_or(0) * 2 + u32::from(other);
+            taken.push(compiling(client, there, (round, other)).await);
+        }
+        row.extend(figures(&mut taken));
+    }
+    row
+}
+
+/// Deploys the guests that stay where a cancel is to find them.
+async fn stay(bench: &Bench, client: &Client) {
+    let clock = &bench.host.app.clock;
+    let soon = clock.now() + Duration::from_secs(5);
+    let start = places::at_its_start("(loop $ever (br $ever))", soon.unix_timestamp_nanos());
+    for (agent, bytes) in [
+        ("search", places::searching()),
+        ("tool", places::in_a_tool()),
+        ("instantiating", places::instantiated_slowly()),
+        ("start", start),
+    ] {
+        client.deploy(agent, &bytes).await;
+    }
+    let entry = json!({ "title": "Stopping", "content": "A run is stopped by a cancel." });
+    let put = client.post("/knowledge/entries", &entry).await;
+    assert!(put.status.is_success(), "{}", put.text);
+    while clock.now() < soon {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
 fn figures(taken: &mut [Duration]) -> [String; 3] {
     [0.5, 0.99, 1.0].map(|share| show(percentile(taken, share)))
 }
@@ -160,13 +223,13 @@ fn figures(taken: &mut [Duration]) -> [String; 3] {
 /// Starts a run, waits until it is where it should be, and cancels it.
 async fn cancelled(here: &Client, from: &Client, state: &State) -> Duration {
     let input = json!({ "input": state.instructions });
-    let run = here.start("journey", &input).await;
-    while !state.is.is_empty() && here.show("journey", &run).await["state"] != state.is {
+    let run = here.start(state.agent, &input).await;
+    while !state.is.is_empty() && here.show(state.agent, &run).await["state"] != state.is {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     tokio::time::sleep(state.settle).await;
     let began = Instant::now();
-    let answer = from.cancel("journey", &run).await;
+    let answer = from.cancel(state.agent, &run).await;
     let taken = began.elapsed();
     let view = answer.json();
     assert!(view["ended_at"].is_string(), "{}: {view}", state.name);

@@ -13,6 +13,10 @@ use bulkhead_tests::folder::Folder;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+/// What the program itself allocates with: hosts run in the benches' process.
+#[global_allocator]
+static ALLOCATOR: bulkhead::Allocator = bulkhead::Allocator;
+
 /// The value below which `share` of the samples lie.
 pub fn percentile(samples: &mut [Duration], share: f64) -> Duration {
     samples.sort_unstable();

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::FromRef;
 use sqlx::PgPool;
@@ -107,14 +108,7 @@ impl App {
             imports,
             config: config.runs.clone(),
         });
-        let idempotency = Idempotency {
-            base: base.clone(),
-            seal,
-            admit: admit(&identity),
-            body_max: config
-                .body_bytes
-                .max(usize::try_from(limits.most().component_bytes).unwrap_or(usize::MAX)),
-        };
+        let idempotency = idempotency(&base, seal, (&identity, &limits), &config);
         Ok(Self {
             db: base.db,
             clock: base.clock,
@@ -166,6 +160,24 @@ fn defaults(config: &Config) -> Each<u64> {
         component_bytes: config.agents.component_bytes as u64,
         concurrent_runs: config.runs.concurrent_per_org.into(),
         stack_bytes: config.sandbox.stack_bytes as u64,
+    }
+}
+
+fn idempotency(
+    base: &Base,
+    seal: Seal,
+    (identity, limits): (&Identity, &Limits),
+    config: &Config,
+) -> Idempotency {
+    let largest_component = limits.most().component_bytes;
+    Idempotency {
+        base: base.clone(),
+        seal,
+        admit: admit(identity),
+        claimed_for: Duration::from_millis(config.idempotency_claim_ms),
+        body_max: config
+            .body_bytes
+            .max(usize::try_from(largest_component).unwrap_or(usize::MAX)),
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Config {
     pub body_bytes: usize,
     /// How long a client may be silent in the middle of a body.
     pub body_idle_ms: u64,
+    /// How long a request that died with its host blocks its `Idempotency-Key`; one at work renews its claim.
+    pub idempotency_claim_ms: u64,
     pub limits: limits::Config,
     pub billing: billing::Config,
     pub sandbox: sandbox::Config,
@@ -54,6 +56,7 @@ impl Default for Config {
             shutdown_grace_ms: 20_000,
             body_bytes: 4 << 20,
             body_idle_ms: 30_000,
+            idempotency_claim_ms: 30_000,
             limits: limits::Config::default(),
             billing: billing::Config::default(),
             sandbox: sandbox::Config::default(),

@@ -46,7 +46,9 @@ impl Host {
         let app = Box::pin(App::build(config, parts)).await?;
         app.runs.join(address).await?;
         Box::pin(app.runs.listen()).await;
-        let jobs: Arc<[Job]> = worker::jobs(&app).into();
+        let mut jobs = worker::jobs(&app);
+        jobs.push(upkeep(&recorder));
+        let jobs: Arc<[Job]> = jobs.into();
         if pace == Pace::Time {
             run_all(&jobs, &app.tasks);
         }
@@ -123,6 +125,16 @@ async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener> {
         BAD_CONFIG.because(format!(
             "`{key}` {address} {what} (port 0 takes a free one)."
         ))
+    })
+}
+
+/// What histograms were told since is put into their buckets; without it every value is kept until somebody asks for
+/// `/metrics`, and nobody may.
+fn upkeep(recorder: &PrometheusHandle) -> Job {
+    let recorder = recorder.clone();
+    Job::new("metrics.upkeep", Duration::from_secs(5), move || {
+        recorder.run_upkeep();
+        std::future::ready(Ok(()))
     })
 }
 

@@ -21,3 +21,6 @@ pub mod runs;
 pub mod kit;
 pub mod postgres;
 pub mod sandbox;
+
+/// What the program allocates with: one that gives back what floods took. The C library's keeps it.
+pub use mimalloc::MiMalloc as Allocator;

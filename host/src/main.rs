@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: bulkhead::Allocator = bulkhead::Allocator;
+
 fn main() -> ExitCode {
     bulkhead::cli::main()
 }

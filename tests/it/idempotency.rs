@@ -266,7 +266,7 @@ async fn an_abandoned_claim_is_taken_over_and_finds_what_it_made() {
         post(&client, path, "k", &body).await.refusal(),
         (409, "idempotency_in_flight".to_owned())
     );
-    host.clock().advance(Duration::from_secs(601));
+    host.clock().advance(Duration::from_secs(31));
     let again = post(&client, path, "k", &body).await;
     assert_eq!(
         (again.status.as_u16(), replayed(&again)),
@@ -282,6 +282,44 @@ async fn an_abandoned_claim_is_taken_over_and_finds_what_it_made() {
             .ends_with(first["id"].as_str().unwrap())
     );
     assert!(replayed(&post(&client, path, "k", &body).await));
+    assert_eq!(count(&host, "select count(*) from runs").await, 1);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_is_renewed_while_somebody_is_at_work() {
+    let host = TestHost::start_with(|config| config.idempotency_claim_ms = 300).await;
+    host.deploy("acme", "sleep", &guests::SLEEP).await;
+    let client = host.client("acme").await;
+    let (path, body) = ("/agents/sleep/runs?wait=30", json!({ "input": "60000" }));
+    let first = {
+        let (client, body) = (client.clone(), body.clone());
+        async move { post(&client, path, "k", &body).await }
+    };
+    let meanwhile = async {
+        at_work(&host, &client).await;
+        for _ in 0..3 {
+            host.clock().advance(Duration::from_millis(250));
+            let now = host.clock().now();
+            eventually("the claim is renewed", async || {
+                let at: time::OffsetDateTime =
+                    sqlx::query_scalar("select claimed_at from idempotency_keys")
+                        .fetch_one(host.db())
+                        .await
+                        .unwrap();
+                at >= now - Duration::from_millis(1)
+            })
+            .await;
+        }
+        // Longer ago than a claim that nobody renews would hold.
+        let second = post(&client, path, "k", &body).await;
+        assert_eq!(second.refusal(), (409, "idempotency_in_flight".to_owned()));
+        let run = host.host().app.runs.registry().all()[0].run.to_string();
+        client.cancel("sleep", &run).await
+    };
+    let (first, cancelled) = tokio::join!(first, meanwhile);
+    assert_eq!(cancelled.status, 202, "{}", cancelled.text);
+    assert_eq!(first.json()["state"], "cancelled");
     assert_eq!(count(&host, "select count(*) from runs").await, 1);
     host.stop().await;
 }

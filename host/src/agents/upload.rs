@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use sqlx::Connection as _;
 use utoipa::ToSchema;
 use wasmtime::component::Component;
 
@@ -140,7 +141,8 @@ impl Agents {
         new: NewVersion,
     ) -> Result<Uploaded> {
         let now = self.clock.now();
-        let mut tx = self.db.begin().await?;
+        let mut connection = self.db.acquire().await?;
+        let mut tx = connection.begin().await?;
         store::insert_component(&mut *tx, &new.digest, bytes, now).await?;
         let agent = store::upsert_agent(&mut tx, caller.org, (self.ids.next(), name), now).await?;
         // The agent's row is locked from here on: of two uploads of the same bytes the second finds the first's.
@@ -161,6 +163,7 @@ impl Agents {
         let notice = Notice::new(self.ids.next(), caller.org, topic, now, &told);
         announce(&mut tx, [&notice]).await?;
         tx.commit().await?;
+        connection.shrink_buffers();
         tracing::info!(org = %caller.slug, agent = name, version = version.number, "version deployed");
         Ok(Uploaded::New(version))
     }

@@ -1,17 +1,15 @@
 //! Group commit: changes of many runs become one transaction, each is acknowledged after the commit. Changes under
-//! one key keep their order, and keys take turns, so that one who writes much delays nobody else by more than a turn;
-//! the queue is bounded in changes and in bytes, so a slow database slows its callers instead of filling memory.
+//! one key keep their order; tenants take turns, and a tenant's keys do, so that one who writes much delays nobody else
+//! by more than a turn; the queue is bounded in changes and in bytes, so a slow database slows its callers instead of filling memory.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
-use sqlx::PgPool;
+use sqlx::{Connection as _, PgPool};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::error::UNAVAILABLE;
-use super::{Error, Result, Tasks};
+use super::{Error, Result, Tasks, db};
 
 /// What a change holds in memory while it waits.
 pub trait Weigh {
@@ -28,6 +26,11 @@ pub trait Apply: Send + Sync + 'static {
         tx: &'a mut sqlx::PgConnection,
         batch: &'a [Self::Change],
     ) -> impl Future<Output = Result<Vec<Result<()>>>> + Send + 'a;
+
+    /// Whose change it is.
+    fn tenant(&self, _change: &Self::Change) -> u128 {
+        0
+    }
 
     /// How much a change writes; a batch ends where it holds `WEIGHT_MAX`.
     fn weight(&self, _change: &Self::Change) -> usize {
@@ -166,36 +169,61 @@ impl<C> std::fmt::Debug for Writer<C> {
     }
 }
 
-/// How long a lane tries again while the database does not answer, before it tells its callers.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Changes that were taken from the queue and are not written yet, by key.
+/// Changes that were taken from the queue and are not written yet, by tenant and key.
 struct Backlog<C> {
-    changes: HashMap<u128, VecDeque<Queued<C>>>,
-    /// Keys that have changes here, in the order of their turns.
+    tenants: HashMap<u128, Keys<C>>,
+    /// Tenants that have changes here, in the order of their turns.
     turns: VecDeque<u128>,
     len: usize,
 }
 
+/// One tenant's changes.
+struct Keys<C> {
+    changes: HashMap<u128, VecDeque<Queued<C>>>,
+    turns: VecDeque<u128>,
+}
+
 impl<C> Backlog<C> {
-    fn add(&mut self, queued: Queued<C>) {
-        let changes = self.changes.entry(queued.key).or_default();
+    fn new() -> Self {
+        Self {
+            tenants: HashMap::new(),
+            turns: VecDeque::new(),
+            len: 0,
+        }
+    }
+
+    fn add(&mut self, tenant: u128, queued: Queued<C>) {
+        let keys = self.tenants.entry(tenant).or_insert_with(|| {
+            self.turns.push_back(tenant);
+            Keys {
+                changes: HashMap::new(),
+                turns: VecDeque::new(),
+            }
+        });
+        let changes = keys.changes.entry(queued.key).or_default();
         if changes.is_empty() {
-            self.turns.push_back(queued.key);
+            keys.turns.push_back(queued.key);
         }
         changes.push_back(queued);
         self.len += 1;
     }
 
-    /// The change whose turn it is. Its key comes again after the others.
+    /// The change whose turn it is. Its tenant comes again after the others, and its key after the tenant's others.
     fn next(&mut self) -> Option<Queued<C>> {
-        let key = self.turns.pop_front()?;
-        let changes = self.changes.get_mut(&key)?;
+        let tenant = self.turns.pop_front()?;
+        let keys = self.tenants.get_mut(&tenant)?;
+        let key = keys.turns.pop_front()?;
+        let changes = keys.changes.get_mut(&key)?;
         let queued = changes.pop_front()?;
         if changes.is_empty() {
-            self.changes.remove(&key);
+            keys.changes.remove(&key);
         } else {
-            self.turns.push_back(key);
+            keys.turns.push_back(key);
+        }
+        if keys.turns.is_empty() {
+            self.tenants.remove(&tenant);
+        } else {
+            self.turns.push_back(tenant);
         }
         self.len -= 1;
         Some(queued)
@@ -205,26 +233,22 @@ impl<C> Backlog<C> {
 /// One lane: ends when every `Writer` is gone and the queue is empty, so a drain loses nothing.
 async fn write<A: Apply>(
     apply: Arc<A>,
-    db: PgPool,
+    pool: PgPool,
     mut queue: mpsc::Receiver<Queued<A::Change>>,
     most: usize,
 ) {
-    let mut backlog = Backlog {
-        changes: HashMap::new(),
-        turns: VecDeque::new(),
-        len: 0,
-    };
+    let mut backlog = Backlog::new();
     loop {
         if backlog.len == 0 {
             match queue.recv().await {
-                Some(queued) => backlog.add(queued),
+                Some(queued) => backlog.add(apply.tenant(&queued.change), queued),
                 None => return,
             }
         }
         while backlog.len < queue.max_capacity()
             && let Ok(queued) = queue.try_recv()
         {
-            backlog.add(queued);
+            backlog.add(apply.tenant(&queued.change), queued);
         }
         let (mut changes, mut done, mut weight) = (Vec::new(), Vec::new(), 0);
         while changes.len() < most
@@ -236,9 +260,13 @@ async fn write<A: Apply>(
             done.push((queued.done, queued.room));
         }
         metrics::histogram!("bulkhead_commit_batch_changes").record(changes.len() as f64);
-        let answers = match patiently(&*apply, &db, &changes).await {
+        let answers = match db::patiently("a commit", async || {
+            commit(&*apply, &pool, &changes).await
+        })
+        .await
+        {
             Ok(answers) => answers,
-            Err(_) if changes.len() > 1 => one_by_one(&*apply, &db, &changes).await,
+            Err(_) if changes.len() > 1 => one_by_one(&*apply, &pool, &changes).await,
             Err(error) => vec![Err(error)],
         };
         for ((change, (done, room)), answer) in changes.iter().zip(done).zip(answers) {
@@ -250,78 +278,70 @@ async fn write<A: Apply>(
     }
 }
 
-async fn one_by_one<A: Apply>(apply: &A, db: &PgPool, changes: &[A::Change]) -> Vec<Result<()>> {
+async fn one_by_one<A: Apply>(apply: &A, pool: &PgPool, changes: &[A::Change]) -> Vec<Result<()>> {
     let mut answers = Vec::with_capacity(changes.len());
     for change in changes {
-        let answer = commit(apply, db, std::slice::from_ref(change)).await;
+        let answer = commit(apply, pool, std::slice::from_ref(change)).await;
         answers.push(answer.and_then(|mut one| one.pop().unwrap_or(Ok(()))));
     }
     answers
 }
 
-/// Tries again while the database is away. `Apply` must make a repeat harmless: a commit whose answer was lost is
-/// made twice.
-async fn patiently<A: Apply>(
-    apply: &A,
-    db: &PgPool,
-    changes: &[A::Change],
-) -> Result<Vec<Result<()>>> {
-    let began = std::time::Instant::now();
-    let mut wait = Duration::from_millis(20);
-    loop {
-        match commit(apply, db, changes).await {
-            Err(error) if error.is(UNAVAILABLE) && began.elapsed() < PATIENCE => {
-                tracing::warn!(cause = error.chain(), "a commit failed; trying again");
-                tokio::time::sleep(wait).await;
-                wait = (wait * 2).min(Duration::from_secs(1));
-            }
-            outcome => return outcome,
-        }
-    }
-}
-
+/// One transaction. `Apply` must make a repeat harmless: a commit whose answer was lost is made twice.
 async fn commit<A: Apply>(
     apply: &A,
-    db: &PgPool,
+    pool: &PgPool,
     changes: &[A::Change],
 ) -> Result<Vec<Result<()>>> {
-    let mut tx = db.begin().await?;
+    let mut connection = pool.acquire().await?;
+    let mut tx = connection.begin().await?;
     let answers = apply.apply(&mut tx, changes).await?;
     tx.commit().await?;
+    let bytes: usize = changes.iter().map(Weigh::bytes).sum();
+    if bytes > db::BURST {
+        connection.shrink_buffers();
+    }
     Ok(answers)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{HashMap, VecDeque};
-
     use tokio::sync::oneshot;
 
     use super::{Backlog, Queued};
 
-    #[test]
-    fn keys_take_turns_and_keep_their_order() {
-        let mut backlog = Backlog {
-            changes: HashMap::new(),
-            turns: VecDeque::new(),
-            len: 0,
-        };
-        let written = [(1, 'a'), (1, 'b'), (1, 'c'), (2, 'd'), (1, 'e'), (3, 'f')];
-        for (key, change) in written {
+    fn order(written: &[(u128, u128, char)]) -> String {
+        let mut backlog = Backlog::new();
+        for &(tenant, key, change) in written {
             let (done, _) = oneshot::channel();
-            let room = None;
-            backlog.add(Queued {
+            let queued = Queued {
                 key,
                 change,
                 done,
-                room,
-            });
+                room: None,
+            };
+            backlog.add(tenant, queued);
         }
         assert_eq!(backlog.len, written.len());
-        let order: String = std::iter::from_fn(|| backlog.next())
-            .map(|queued| queued.change)
-            .collect();
-        assert_eq!(order, "adfbce");
-        assert_eq!((backlog.len, backlog.changes.len()), (0, 0));
+        let order = std::iter::from_fn(|| backlog.next()).map(|queued| queued.change);
+        let order = order.collect();
+        assert_eq!((backlog.len, backlog.tenants.len()), (0, 0));
+        order
+    }
+
+    #[test]
+    fn keys_take_turns_and_keep_their_order() {
+        let written = [(1, 'a'), (1, 'b'), (1, 'c'), (2, 'd'), (1, 'e'), (3, 'f')];
+        assert_eq!(
+            order(&written.map(|(key, change)| (0, key, change))),
+            "adfbce"
+        );
+    }
+
+    #[test]
+    fn a_tenant_of_many_keys_has_one_tenants_turn() {
+        let mut written: Vec<_> = (1..=4).map(|key| (1, key, 'x')).collect();
+        written.extend([(2, 9, 'a'), (2, 9, 'b')]);
+        assert_eq!(order(&written), "xaxbxx");
     }
 }

@@ -2,14 +2,22 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection as _, PgPool};
 
+use super::error::UNAVAILABLE;
 use super::{Error, Result};
 
 /// The migrations of every capability, in order.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// What a connection sends in one transaction without keeping the buffer it took, in bytes. A connection's buffers
+/// grow to its largest statement and stay; whoever sends more than this shrinks them when it is done.
+pub const BURST: usize = 1 << 20;
+
+/// After this a connection is asked whether it is still there, and its buffers are small again, whatever it sent before.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// Opens a pool. `url` is a PostgreSQL URL; at most `connections` are used.
 pub async fn connect(url: &str, connections: u32) -> Result<PgPool> {
@@ -19,11 +27,49 @@ pub async fn connect(url: &str, connections: u32) -> Result<PgPool> {
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(Duration::from_secs(10))
+        // A connection in steady use is not asked whether it is there each time: that would be a round trip more for
+        // each statement, and its next statement tells.
+        .test_before_acquire(false)
+        .before_acquire(|connection, known| {
+            Box::pin(async move {
+                if known.idle_for < QUIET {
+                    return Ok(true);
+                }
+                connection.shrink_buffers();
+                Ok(connection.ping().await.is_ok())
+            })
+        })
         .connect_with(options.application_name("bulkhead"))
         .await
         .map_err(|error| {
             Error::unavailable(format!("The database cannot be reached: {error}")).caused_by(error)
         })
+}
+
+/// How long what a run needs waits for the database, before it says that there is none.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Asks again while the database is away. What is asked must be harmless when it is asked twice: an answer may be lost.
+pub async fn patiently<T, Fut>(what: &str, mut ask: impl FnMut() -> Fut) -> Result<T>
+where
+    Fut: Future<Output = Result<T>>,
+{
+    let began = tokio::time::Instant::now();
+    let mut wait = Duration::from_millis(20);
+    loop {
+        match ask().await {
+            Err(error) if error.is(UNAVAILABLE) && began.elapsed() < PATIENCE => {
+                tracing::warn!(
+                    what,
+                    cause = error.chain(),
+                    "the database is away; trying again"
+                );
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(Duration::from_secs(1));
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 /// Brings the schema to this host's version; one host does it, others wait on an advisory lock.

@@ -9,7 +9,7 @@ use tokio_util::task::AbortOnDropHandle;
 use wasmtime::component::HasData;
 
 use super::{ChunkId, EntryId, Hit, Knowledge, Query};
-use crate::kit::{Error, OrgId};
+use crate::kit::{Error, OrgId, db};
 use crate::sandbox::bindings::bulkhead::agent::knowledge as wit;
 use crate::sandbox::{Host, Journal, journal};
 
@@ -197,7 +197,8 @@ fn check(query: wit::Query) -> Result<Query, String> {
     })
 }
 
-/// The search itself, on the control runtime; ends with whoever waits for it.
+/// The search itself, on the control runtime; ends with whoever waits for it. A guest is not told of a database that is
+/// away for a moment: its answer would be recorded, and stand for ever.
 async fn perform(
     knowledge: Knowledge,
     org: OrgId,
@@ -206,7 +207,8 @@ async fn perform(
 ) -> Result<Vec<Found>, wit::Error> {
     let bytes_max = knowledge.config.hits_bytes_max.min(answer_bytes);
     let tasks = knowledge.tasks.clone();
-    let search = tasks.spawn(async move { knowledge.search(org, &query).await });
+    let search = tasks
+        .spawn(async move { db::patiently("a search", || knowledge.search(org, &query)).await });
     match AbortOnDropHandle::new(search).await {
         Ok(Ok(hits)) => Ok(within(hits, bytes_max)),
         Ok(Err(error)) => Err(refusal(error)),

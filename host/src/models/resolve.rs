@@ -1,23 +1,16 @@
 //! From an alias to what generates: `connection` or `connection/model`. `default` always answers, by the built-in
 //! offline model where the organization has no connection of that name.
 
-use std::time::Duration;
-
 use reqwest::Url;
 
 use super::{ConnectionId, GenerateError, Kind, Models, store};
-use crate::kit::error::UNAVAILABLE;
-use crate::kit::{Error, OrgId, Secret};
+use crate::kit::{Error, OrgId, Secret, db};
 
 /// What answers to an alias the organization gave no connection.
 const BUILT_IN: &str = "default";
 const OFFLINE_MODEL: &str = "offline";
 const ALIAS_BYTES_MAX: usize = 320;
 const NAMES_SHOWN: i64 = 20;
-
-/// How long a generation waits for a database that is away, and between two times of asking.
-const PATIENCE: Duration = Duration::from_secs(30);
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// The connection and model an alias led to; recorded with the generation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,21 +70,13 @@ impl Models {
         org: OrgId,
         alias: &str,
     ) -> Result<(Resolved, Target), GenerateError> {
-        let began = tokio::time::Instant::now();
-        loop {
+        let resolved = db::patiently("an alias", || async {
             match self.resolve(org, alias).await {
-                Err(GenerateError::Host(error))
-                    if error.is(UNAVAILABLE) && began.elapsed() < PATIENCE =>
-                {
-                    tracing::warn!(
-                        cause = error.chain(),
-                        "an alias could not be resolved; trying again"
-                    );
-                    tokio::time::sleep(PAUSE).await;
-                }
-                outcome => return outcome,
+                Err(GenerateError::Host(error)) => Err(error),
+                outcome => Ok(outcome),
             }
-        }
+        });
+        resolved.await?
     }
 
     fn endpoint(&self, row: &store::Row) -> Result<Endpoint, Error> {

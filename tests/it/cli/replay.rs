@@ -39,6 +39,24 @@ async fn a_run_is_replayed_and_its_time_is_drawn() {
     let first = format!("{run} of v1, replayed on v1: no difference");
     assert_eq!(words.stdout.lines().next(), Some(first.as_str()));
 
+    // A row that was altered by hand: the run is not what it said it was.
+    sqlx::query("update run_events set data = replace(data::text, 'after', 'later')::json")
+        .execute(host.db())
+        .await
+        .unwrap();
+    let altered = ended(as_client(&client, &host.url(), &["replay", "agent", run])).await;
+    assert_eq!(altered.status, 1, "{altered:?}");
+    assert!(
+        altered
+            .stdout
+            .contains("\ntext\n- beforelater\n+ beforeafter\n"),
+        "{altered:?}"
+    );
+    sqlx::query("update run_events set data = replace(data::text, 'later', 'after')::json")
+        .execute(host.db())
+        .await
+        .unwrap();
+
     host.deploy("acme", "agent", &ECHO).await;
     let on_two = ["replay", "agent", run, "--on", "v2"];
     let words = ended(as_client(&client, &host.url(), &on_two)).await;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bulkhead_tests::host::eventually;
 use bulkhead_tests::provider::{Answer, How, Provider};
-use bulkhead_tests::raw::{Import, Raw};
+use bulkhead_tests::raw::places;
 use bulkhead_tests::{Client, TestHost};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -139,34 +139,11 @@ async fn states(host: &TestHost, provider: &Provider) -> Vec<State> {
         "aloud",
         Answer::text(&words).how(How::Drip(Duration::from_millis(1))),
     );
-    let search = Raw {
-        imports: &[Import::Knowledge],
-        fields: "(data (i32.const 4096) \"how do i stop a run??\")",
-        run: "(loop $again
-            (call $search (i32.const 4096) (i32.const 21) (i32.const 4) (i32.const 0) (i32.const 0) (i32.const 600))
-            (global.set $heap (i32.const 65536)) (br $again))
-            (i32.const 512)",
-        ..Raw::default()
-    };
-    let tool = Raw {
-        imports: &[Import::Tools],
-        fields: "(data (i32.const 4096) \"look{}\")",
-        run: "(drop (call $started (i32.const 4096) (i32.const 4) (i32.const 4100) (i32.const 2)))
-            (loop $again (br $again)) (i32.const 512)",
-        ..Raw::default()
-    };
-    let instances = "(core module $e (memory 16) (table 2000 funcref) (func $f) (elem (i32.const 0) $f $f $f))
-        (core instance (instantiate $e)) (core instance (instantiate $e)) (core instance (instantiate $e))"
-        .to_owned();
-    let large = Raw {
-        component: &instances,
-        ..Raw::default()
-    };
     let start = at_its_start("(loop $ever (br $ever))");
     for (agent, bytes) in [
-        ("search", search.bytes()),
-        ("tool", tool.bytes()),
-        ("instantiating", large.bytes()),
+        ("search", places::searching()),
+        ("tool", places::in_a_tool()),
+        ("instantiating", places::instantiated_slowly()),
         ("start", start),
         ("spin", guests::SPIN.bytes()),
         ("sleep", guests::SLEEP.bytes()),

@@ -9,7 +9,8 @@ use crate::cli::terminal::{Failure, Output};
 /// Run an ended run again against its journal and tell what differs
 ///
 /// Nothing outside is asked and nothing is written. On its own version nothing differs; on another one, what it asks
-/// is answered as the run was answered, for as long as it asks the same kind of thing. Needs the scope `run`.
+/// is answered as the run was answered, for as long as it asks the same kind of thing. Exits with 1 where a run differs
+/// on its own version. Needs the scope `run`.
 #[derive(Debug, clap::Args)]
 #[command(
     verbatim_doc_comment,
@@ -46,18 +47,22 @@ pub(in crate::cli) async fn run(args: Args, out: Output) -> Result<(), Failure> 
         .map_or(json!({}), |version| json!({ "version": version }));
     let path = ["agents", &args.agent, "runs", &args.run, "replay"];
     let report = args.target.client()?.post(&path, &body).await?;
-    if out.is_json() {
-        return out.json(&report);
-    }
     let differences = report["differences"]
         .as_array()
         .map_or(&[][..], Vec::as_slice);
+    let versions = (at(&report, "/recorded/version"), at(&report, "/version"));
+    // On another version a difference is an answer; on its own it is a promise that was broken.
+    let broken = versions.0 == versions.1 && !differences.is_empty();
+    let verdict = if broken { Err(Failure::told()) } else { Ok(()) };
+    if out.is_json() {
+        out.json(&report)?;
+        return verdict;
+    }
     let told = match differences.len() {
         0 => "no difference".to_owned(),
         1 => "1 difference".to_owned(),
         many => format!("{many} differences"),
     };
-    let versions = (at(&report, "/recorded/version"), at(&report, "/version"));
     out.line(format!(
         "{} of v{}, replayed on v{}: {told}",
         args.run, versions.0, versions.1
@@ -74,7 +79,7 @@ pub(in crate::cli) async fn run(args: Args, out: Output) -> Result<(), Failure> 
         ("recorded", side("recorded")),
         ("replayed", side("replayed")),
     ]);
-    Ok(())
+    verdict
 }
 
 /// Where the replay ended before its own end.

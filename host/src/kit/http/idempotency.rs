@@ -4,6 +4,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequestParts, Request, State};
@@ -34,8 +35,6 @@ pub const OTHER_BODY: Code = Code::new(
 
 const REPLAYED: &str = "idempotency-replayed";
 
-/// A first request that died with its host blocks its key no longer than this.
-const ABANDONED_AFTER: time::Duration = time::Duration::minutes(10);
 const KEPT_FOR: time::Duration = time::Duration::hours(24);
 /// The largest answer there is: a run's whole output, escaped.
 const ANSWER_MAX: usize = 32 << 20;
@@ -50,6 +49,8 @@ pub struct Idempotency {
     /// Answers are sealed at rest: one may show a key's secret.
     pub seal: Seal,
     pub admit: Admit,
+    /// A first request that died with its host blocks its key no longer than this; one at work renews its claim.
+    pub claimed_for: Duration,
     /// The most bytes of a body under a key: the largest body any JSON route takes.
     pub body_max: usize,
 }
@@ -146,7 +147,7 @@ async fn finish(
     let (db, scope, token) = (state.base.db.clone(), key.scope.clone(), key.token);
     let tasks = state.base.tasks.clone();
     let done = tasks.spawn(request::carried(async move {
-        let response = work.await;
+        let response = claimed(&state, &key, work).await;
         keep(&state, &key, response).await
     }));
     match done.await {
@@ -154,6 +155,23 @@ async fn finish(
         Err(panic) => {
             store::release(&db, (&scope, token)).await?;
             Err(Error::internal(panic))
+        }
+    }
+}
+
+/// Does the work, and says meanwhile that somebody is at it.
+async fn claimed(state: &Idempotency, key: &Key, work: impl Future<Output = Response>) -> Response {
+    let mut work = std::pin::pin!(work);
+    loop {
+        match tokio::time::timeout(state.claimed_for / 3, &mut work).await {
+            Ok(response) => return response,
+            Err(_) => {
+                let now = state.base.clock.now();
+                let claim = (&key.scope[..], key.token);
+                if let Err(error) = store::renew(&state.base.db, claim, now).await {
+                    tracing::warn!(%error, cause = error.chain(), "an idempotency key was not renewed");
+                }
+            }
         }
     }
 }
@@ -182,7 +200,7 @@ async fn claim(state: &Idempotency, key: &Key) -> Result<Claim> {
     let times = store::Times {
         now,
         expired: now - KEPT_FOR,
-        abandoned: now - ABANDONED_AFTER,
+        abandoned: now - state.claimed_for,
     };
     let row = store::claim(&state.base.db, (&key.scope, &key.body), key.token, times).await?;
     if row.body != key.body {

@@ -71,6 +71,23 @@ pub(super) async fn release(db: &PgPool, (scope, claim): (&[u8], Uuid)) -> Resul
     Ok(())
 }
 
+/// Somebody is still at work under the key.
+pub(super) async fn renew(
+    db: &PgPool,
+    (scope, claim): (&[u8], Uuid),
+    now: OffsetDateTime,
+) -> Result<()> {
+    sqlx::query!(
+        "update idempotency_keys set claimed_at = $3 where scope = $1 and claim = $2 and status is null",
+        scope,
+        claim,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 pub(super) async fn keep(
     db: &PgPool,
     (scope, claim): (&[u8], Uuid),

@@ -13,7 +13,7 @@ use super::store;
 use super::{Live, Stored};
 use crate::billing::{self, Bill};
 use crate::kit::commit::{Apply, Weigh};
-use crate::kit::{Code, Result};
+use crate::kit::{Code, OrgId, Result};
 use crate::ledger::outbox::{Notice, announce};
 use crate::runs::store::NewRow;
 
@@ -105,6 +105,18 @@ impl Change {
             | Self::Intend { live, .. }
             | Self::Leave { live, .. }
             | Self::End { live, .. } => live,
+        }
+    }
+
+    fn org(&self) -> OrgId {
+        match self {
+            Self::Begin { row, .. } => row.org,
+            Self::Running { key, .. }
+            | Self::Events { key, .. }
+            | Self::Step { key, .. }
+            | Self::Intend { key, .. }
+            | Self::Leave { key, .. }
+            | Self::End { key, .. } => key.org,
         }
     }
 
@@ -213,6 +225,10 @@ impl Apply for Writes {
         }
         rows.write(tx).await?;
         Ok(answers)
+    }
+
+    fn tenant(&self, change: &Change) -> u128 {
+        change.org().0.as_u128()
     }
 
     fn weight(&self, change: &Change) -> usize {

@@ -1,6 +1,6 @@
 //! Guests whose code runs where nobody called it: start functions, post-return, destructors, `describe`.
 
-use bulkhead_tests::raw::{Import, Raw};
+use bulkhead_tests::raw::{Raw, places};
 use time::macros::datetime;
 
 use crate::hostile::row::{END_TURN, Ending, FUEL, Row, trap};
@@ -23,15 +23,7 @@ fn afterwards(name: &'static str, what: &str, ending: Ending) -> Row {
 /// A guest that does this at its start, but not while it is looked at: the driver moves the clock between the two.
 pub(in crate::hostile) fn at_its_start(what: &str) -> Vec<u8> {
     let noticed = datetime!(2026-11-20 09:30 UTC).unix_timestamp_nanos();
-    let start = format!(
-        "(func $start (if (i64.gt_u (call $wasi_now) (i64.const {noticed})) (then {what}))) (start $start)"
-    );
-    let raw = Raw {
-        imports: &[Import::WasiClock],
-        fields: &start,
-        ..Raw::default()
-    };
-    raw.bytes()
+    places::at_its_start(what, noticed)
 }
 
 /// Makes a resource of its own and drops it.
