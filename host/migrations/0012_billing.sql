@@ -46,7 +46,7 @@ create table usage_unfolded (
 
 create function usage_unfolded_add() returns trigger language plpgsql as $$
 begin
-  insert into usage_unfolded (org_id, run_id) select org_id, run_id from added;
+  insert into usage_unfolded (org_id, run_id) select org_id, run_id from added on conflict do nothing;
   return null;
 end $$;
 create trigger usage_records_unfolded after insert on usage_records

@@ -60,11 +60,8 @@ pub async fn check(db: &PgPool) -> Result<Vec<Violation>> {
         .await?;
     let mut violations = Vec::new();
     let mut tell = |invariant, found: Vec<String>| {
-        violations.extend(
-            found
-                .into_iter()
-                .map(|detail| Violation { invariant, detail }),
-        );
+        let found = found.into_iter();
+        violations.extend(found.map(|detail| Violation { invariant, detail }));
     };
     tell("I1", store::wrong_ends(&mut *tx, TOLD_MAX).await?);
     tell("I2", store::gaps(&mut *tx, TOLD_MAX).await?);

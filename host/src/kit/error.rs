@@ -10,6 +10,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 type Cause = Box<dyn StdError + Send + Sync>;
 
+/// What few errors say.
+#[derive(Clone, Debug, Default)]
+pub struct More {
+    pub retry_after: Option<Duration>,
+    /// Further members of the problem, as RFC 9457 allows.
+    pub members: Members,
+}
+
 /// What a problem says beyond its own fields.
 pub type Members = serde_json::Map<String, serde_json::Value>;
 
@@ -36,8 +44,7 @@ impl Code {
             code: self,
             detail: detail.into(),
             fields: Vec::new(),
-            retry_after: None,
-            members: None,
+            more: None,
             cause: None,
         }
     }
@@ -72,9 +79,7 @@ pub struct Error {
     pub code: Code,
     pub detail: String,
     pub fields: Vec<Field>,
-    pub retry_after: Option<Duration>,
-    /// Further members of the problem, as RFC 9457 allows.
-    pub members: Option<Box<Members>>,
+    pub more: Option<Box<More>>,
     cause: Option<Cause>,
 }
 
@@ -117,14 +122,14 @@ impl Error {
     }
 
     pub fn retry_after(mut self, wait: Duration) -> Self {
-        self.retry_after = Some(wait);
+        self.more.get_or_insert_default().retry_after = Some(wait);
         self
     }
 
     /// A further member of the problem: what a program needs to act on it.
     pub fn member(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
-        let members = self.members.get_or_insert_default();
-        members.insert(name.to_owned(), value.into());
+        let more = self.more.get_or_insert_default();
+        more.members.insert(name.to_owned(), value.into());
         self
     }
 

@@ -68,15 +68,3 @@ struct Inner {
     /// No new runs, and none claimed.
     escalated: watch::Sender<bool>,
 }
-
-impl Runs {
-    /// This host among the hosts of its database.
-    pub fn node(&self) -> NodeId {
-        self.inner.node
-    }
-
-    /// The runs of this node that have not ended.
-    pub fn registry(&self) -> log::Registry {
-        self.inner.live.clone()
-    }
-}

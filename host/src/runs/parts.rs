@@ -143,3 +143,15 @@ impl Runs {
         }
     }
 }
+
+impl Runs {
+    /// This host among the hosts of its database.
+    pub fn node(&self) -> NodeId {
+        self.inner.node
+    }
+
+    /// The runs of this node that have not ended.
+    pub fn registry(&self) -> log::Registry {
+        self.inner.live.clone()
+    }
+}

@@ -1,8 +1,8 @@
 //! The rows and their sums against the provider's own count.
 
-use bulkhead_tests::TestHost;
 use bulkhead_tests::client::stop_reason;
 use bulkhead_tests::provider::{Answer, How};
+use bulkhead_tests::{Client, TestHost};
 use serde_json::{Value, json};
 
 use super::{connect, count, input, journey, provider, usage};
@@ -18,6 +18,22 @@ fn price(config: &mut bulkhead::config::Config, model: &str, input: &str, output
 fn tokens(of: &Value) -> (i64, i64) {
     let number = |name: &str| of[name].as_i64().unwrap();
     (number("input_tokens"), number("output_tokens"))
+}
+
+/// The same as CSV.
+async fn is_csv(client: &Client, counted: (i64, i64)) {
+    let csv = client.get("/usage/export.csv?group=model").await;
+    let lines: Vec<&str> = csv.text.split("\r\n").collect();
+    assert_eq!(
+        lines[0],
+        "connection,model,generations,estimated,input_tokens,output_tokens,cached_tokens,reasoning_tokens,cost,unpriced,currency"
+    );
+    assert!(
+        lines[1].starts_with(&format!("default,m,3,0,{},{},0,0,0.", counted.0, counted.1)),
+        "{}",
+        csv.text
+    );
+    assert_eq!(csv.headers["content-type"], "text/csv; charset=utf-8");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,18 +100,7 @@ async fn usage_is_the_providers_own_count() {
         "foreign is unknown"
     );
 
-    let csv = client.get("/usage/export.csv?group=model").await;
-    let lines: Vec<&str> = csv.text.split("\r\n").collect();
-    assert_eq!(
-        lines[0],
-        "connection,model,generations,estimated,input_tokens,output_tokens,cached_tokens,reasoning_tokens,cost,unpriced,currency"
-    );
-    assert!(
-        lines[1].starts_with(&format!("default,m,3,0,{},{},0,0,0.", counted.0, counted.1)),
-        "{}",
-        csv.text
-    );
-    assert_eq!(csv.headers["content-type"], "text/csv; charset=utf-8");
+    is_csv(&client, counted).await;
     host.stop().await;
 }
 

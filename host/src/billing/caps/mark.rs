@@ -73,16 +73,15 @@ impl Crossing {
 
     /// What so much use of a cap is: nothing yet, a warning, or both.
     pub(super) fn of(asker: &Asker, cap: &Cap, used: i128) -> Vec<Self> {
-        let reached = Self::reached(asker, cap, used);
         let mut crossings = Vec::new();
         if used.saturating_mul(100) >= cap.cap * i128::from(cap.warn_percent) {
             crossings.push(Self {
                 kind: Kind::Warning,
-                ..reached.clone()
+                ..Self::reached(asker, cap, used)
             });
         }
         if used >= cap.cap {
-            crossings.push(reached);
+            crossings.push(Self::reached(asker, cap, used));
         }
         crossings
     }

@@ -5,6 +5,7 @@
 mod claim;
 mod gate;
 mod mark;
+mod reached;
 pub(in crate::billing) mod store;
 
 use std::sync::Arc;
@@ -12,16 +13,15 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::period::Period;
-use super::tiers::{Cap, Plan};
-use crate::kit::{Code, Error, OrgId, Result};
+use super::tiers::Plan;
+use crate::kit::{OrgId, Result};
 
 pub(super) use claim::{Claim, writer};
 pub use gate::Gate;
+use reached::reached;
+pub use reached::{CAP_REACHED, ends, reached_of};
 
 pub use super::tiers::Dimension;
-
-pub const CAP_REACHED: Code = Code::new("cap_reached", 402, "A cap of the month is reached");
 
 /// Whether a run holds a part of its organization's caps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,38 +67,4 @@ impl Amounts {
 /// What ended runs held is in their usage rows: in the transaction that writes them.
 pub async fn release(tx: &mut sqlx::PgConnection, runs: &[(OrgId, Uuid)]) -> Result<()> {
     store::delete_holds(tx, runs).await
-}
-
-/// A cap was reached in the middle of a run: what it said so far stands, and it ends with `cap:` and the dimension.
-pub fn ends(dimension: Dimension) -> Error {
-    let detail = format!("the month's cap of {} is reached", dimension.name());
-    CAP_REACHED
-        .because(detail)
-        .member("dimension", dimension.name())
-}
-
-/// The cap an error tells of, where it does.
-pub fn reached_of(error: &Error) -> Option<Dimension> {
-    let members = error.members.as_deref().filter(|_| error.is(CAP_REACHED))?;
-    Dimension::parse(members.get("dimension")?.as_str()?)
-}
-
-/// The refusal, with what a program needs to know of it.
-fn reached(cap: &Cap, used: i128, period: Period) -> Error {
-    let (dimension, end) = (cap.dimension, period.ends());
-    let end = end
-        .format(&time::format_description::well_known::Rfc3339)
-        .unwrap_or_default();
-    let name = dimension.name();
-    let shown = |amount| dimension.show(amount);
-    let detail = format!(
-        "The month's cap of {} {name} is reached; it ends at {end}.",
-        shown(cap.cap)
-    );
-    CAP_REACHED
-        .because(detail)
-        .member("dimension", name)
-        .member("used", shown(used))
-        .member("cap", shown(cap.cap))
-        .member("period_end", end)
 }

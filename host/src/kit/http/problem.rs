@@ -57,7 +57,11 @@ impl From<&Error> for Problem {
                     detail: field.detail.clone(),
                 })
                 .collect(),
-            members: error.members.as_deref().cloned().unwrap_or_default(),
+            members: error
+                .more
+                .as_ref()
+                .map(|more| more.members.clone())
+                .unwrap_or_default(),
         }
     }
 }
@@ -78,7 +82,7 @@ impl IntoResponse for Error {
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
-        if let Some(wait) = self.retry_after {
+        if let Some(wait) = self.more.and_then(|more| more.retry_after) {
             headers.insert(
                 header::RETRY_AFTER,
                 HeaderValue::from(wait.as_secs().max(1)),
