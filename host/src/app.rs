@@ -12,7 +12,7 @@ use crate::agents::{self, Agents};
 use crate::billing::Billing;
 use crate::config::{BAD_CONFIG, Config};
 use crate::identity::Identity;
-use crate::kit::egress::Egress;
+use crate::kit::egress::{Egress, Guarded, Rules};
 use crate::kit::http::idempotency::{Admit, Idempotency};
 use crate::kit::secret::Seal;
 use crate::kit::{Base, Clock, Error, Ids, Random, Result, Tasks, db};
@@ -23,6 +23,7 @@ use crate::runs::imports::Imports;
 use crate::runs::{self, Runs};
 use crate::sandbox::compile::Artifacts;
 use crate::sandbox::{self, Sandbox, Scheduler};
+use crate::webhooks::Webhooks;
 
 /// The rooms of a running host. Cheap to clone.
 #[derive(Clone)]
@@ -38,6 +39,7 @@ pub struct App {
     pub agents: Agents,
     pub models: Models,
     pub knowledge: Knowledge,
+    pub webhooks: Webhooks,
     pub runs: Runs,
     pub idempotency: Idempotency,
     pub config: Arc<Config>,
@@ -96,6 +98,7 @@ impl App {
         });
         let models = Models::new(&base, seal.clone(), Egress::new()?, config.models.clone());
         let knowledge = Knowledge::new(&base, knowledge_config(&config));
+        let webhooks = webhooks(&base, &seal, &config)?;
         let runs = Runs::new(runs::Parts {
             base: base.clone(),
             limits: limits.clone(),
@@ -121,12 +124,25 @@ impl App {
             agents,
             models,
             knowledge,
+            webhooks,
             runs,
             idempotency,
             config: Arc::new(config),
             draining: watch::Sender::new(false),
         })
     }
+}
+
+fn webhooks(base: &Base, seal: &Seal, config: &Config) -> Result<Webhooks> {
+    let rules = Rules::new(&config.egress)
+        .map_err(|what| BAD_CONFIG.because(format!("`egress.allow`: {what}.")))?;
+    let guarded = Guarded::new(rules)?;
+    Ok(Webhooks::new(
+        base,
+        seal.clone(),
+        guarded,
+        config.webhooks.clone(),
+    ))
 }
 
 /// Indexes stand in the data folder where nothing else is said.
@@ -213,6 +229,7 @@ hand_out!(
     agents: Agents,
     models: Models,
     knowledge: Knowledge,
+    webhooks: Webhooks,
     runs: Runs,
     ids: Ids,
     idempotency: Idempotency,

@@ -9,8 +9,8 @@ use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
-use crate::kit::{Code, Error, Result, Secret};
-use crate::{agents, billing, knowledge, limits, models, runs, sandbox};
+use crate::kit::{Code, Error, Result, Secret, egress};
+use crate::{agents, billing, knowledge, limits, models, runs, sandbox, webhooks};
 
 pub const BAD_CONFIG: Code = Code::new(
     "invalid_configuration",
@@ -44,6 +44,8 @@ pub struct Config {
     pub runs: runs::Config,
     pub models: models::Config,
     pub knowledge: knowledge::Config,
+    pub webhooks: webhooks::Config,
+    pub egress: egress::Config,
 }
 
 impl Default for Config {
@@ -64,6 +66,8 @@ impl Default for Config {
             runs: runs::Config::default(),
             models: models::Config::default(),
             knowledge: knowledge::Config::default(),
+            webhooks: webhooks::Config::default(),
+            egress: egress::Config::default(),
         }
     }
 }

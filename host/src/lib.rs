@@ -17,6 +17,7 @@ pub mod ledger;
 pub mod limits;
 pub mod models;
 pub mod runs;
+pub mod webhooks;
 
 pub mod kit;
 pub mod postgres;

@@ -18,7 +18,7 @@ use crate::kit::Error;
 use crate::kit::db::{self, Schema};
 use crate::kit::error::{METHOD, NOT_FOUND};
 use crate::kit::http::{Problem, idempotency, incoming, request};
-use crate::{agents, billing, identity, knowledge, limits, models, runs};
+use crate::{agents, billing, identity, knowledge, limits, models, runs, webhooks};
 
 /// How long the database may take to answer a health check.
 const DATABASE_WITHIN: Duration = Duration::from_secs(3);
@@ -39,6 +39,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(models::http::router())
         .merge(knowledge::http::router())
         .merge(runs::http::router())
+        .merge(webhooks::http::router())
 }
 
 /// The description at `/openapi.json`.

@@ -142,6 +142,20 @@ fn every_event_has_its_row() {
 }
 
 #[test]
+fn every_webhook_event_is_listed() {
+    let page = read(&root().join("docs/webhooks.md"));
+    let rows = table(&page, "Which events there are");
+    let listed: BTreeSet<String> = rows.iter().map(|row| bare(&row[0])).collect();
+    let topics = bulkhead::ledger::outbox::Topic::ALL;
+    let sent = topics.iter().filter(|topic| !topic.is_reserved());
+    let sent: BTreeSet<String> = sent.map(|topic| topic.name().to_owned()).collect();
+    assert_eq!(listed, sent, "left: docs/webhooks.md, right: the catalogue");
+    for topic in topics {
+        assert!(page.contains(&format!("`{}`", topic.name())), "{topic:?}");
+    }
+}
+
+#[test]
 fn every_stop_reason_has_its_row() {
     let source = read(&root().join("host/src/runs/life/finish.rs"));
     let verdicts = between(&source, "impl Verdict {", "\n/// What the run used.");

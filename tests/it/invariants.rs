@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use bulkhead::invariants::{CHECKED, check};
+use bulkhead_tests::host::eventually;
 use bulkhead_tests::provider::{Answer, Provider};
+use bulkhead_tests::receiver::Receiver;
 use bulkhead_tests::{Client, TestHost};
 use serde_json::json;
 use sqlx::PgPool;
@@ -77,6 +79,28 @@ const PLANTED: &[Planted] = &[
         "its sums say",
     ),
     planted("I9", "update usage_steps set org_id = gen_random_uuid() where run_id = $1", "usage of generations of run_"),
+    planted(
+        "I7",
+        "update outbox set fanned_at = null, at = at - interval '2 minutes' where run_id = $1",
+        "was passed by",
+    ),
+    planted(
+        "I7",
+        "update webhook_deliveries set state = 'waiting', next_at = at, ended_at = null
+         where event_id in (select id from outbox where run_id = $1)",
+        "which will not send it",
+    ),
+    planted(
+        "I7",
+        "update webhook_deliveries set status = 500 where event_id in (select id from outbox where run_id = $1)",
+        "is delivered, and was answered 500",
+    ),
+    planted(
+        "I7",
+        "update webhook_deliveries set state = 'failed', status = null
+         where event_id in (select id from outbox where run_id = $1)",
+        "is given up after 1 attempts",
+    ),
     planted("I9", "update run_intents set org_id = gen_random_uuid() where run_id = $1", "intents of run_"),
     planted("I9", "update run_events set org_id = gen_random_uuid() where run_id = $1", "events of run_"),
     planted("I10", "update runs set output = $2 where id = $1", "output or log of run_"),
@@ -102,10 +126,26 @@ async fn a_run(host: &TestHost) -> (Client, Provider, uuid::Uuid) {
     let put = client.put("/model-connections/default", &connection).await;
     assert!(put.status.is_success(), "{}", put.text);
     provider.script(vec![Answer::text("two words")]);
+    let receiver = Receiver::start().await;
+    let endpoint = json!({ "url": receiver.url("/"), "events": ["agent_run.completed"] });
+    let made = client.post("/webhook-endpoints", &endpoint).await;
+    assert_eq!(made.status, 201, "{}", made.text);
     let run = client
         .start("journey", &json!({ "input": "say a\nask b?\nsay c" }))
         .await;
     client.resume("journey", &run, 0).await.rest().await;
+    host.run_jobs().await;
+    eventually("its end is told", async || {
+        let told: bool = sqlx::query_scalar(
+            "select exists (select from webhook_deliveries d join webhook_endpoints e on e.id = d.endpoint_id
+               where d.state = 'delivered' and e.lease is null)",
+        )
+        .fetch_one(host.db())
+        .await
+        .unwrap();
+        told
+    })
+    .await;
     let id = uuid::Uuid::parse_str(run.trim_start_matches("run_")).unwrap();
     (client, provider, id)
 }
@@ -113,6 +153,9 @@ async fn a_run(host: &TestHost) -> (Client, Provider, uuid::Uuid) {
 /// Breaks it in a copy of the database's rows, asks, and puts them back.
 async fn found(db: &PgPool, planted: &Planted, run: uuid::Uuid, key: &str) -> Vec<String> {
     let tables = [
+        "outbox",
+        "webhook_endpoints",
+        "webhook_deliveries",
         "runs",
         "run_events",
         "run_steps",

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bulkhead::app::Parts;
 use bulkhead::config::Config;
 use bulkhead::host::{Host, Pace};
+use bulkhead::kit::egress;
 use bulkhead::kit::{Clock, Random, db};
 use bulkhead::{knowledge, models, runs, sandbox};
 use sqlx::PgPool;
@@ -54,20 +55,28 @@ impl TestHost {
             config,
             clients: Mutex::default(),
         });
-        Self::on(shared).await
+        let config = shared.config.clone();
+        Self::on(shared, config).await
     }
 
     /// Another host on the same database, with the same clock.
     pub async fn join(&self) -> Self {
-        Self::on(Arc::clone(&self.shared)).await
+        self.join_with(|_| {}).await
     }
 
-    async fn on(shared: Arc<Shared>) -> Self {
+    /// The same, configured otherwise.
+    pub async fn join_with(&self, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = self.shared.config.clone();
+        change(&mut config);
+        Self::on(Arc::clone(&self.shared), config).await
+    }
+
+    async fn on(shared: Arc<Shared>, config: Config) -> Self {
         let folder = Folder::new();
         share_artifacts(&folder);
         let config = Config {
             data: folder.to_path_buf(),
-            ..shared.config.clone()
+            ..config
         };
         let pool = db::connect(shared.database.url(), config.database_connections)
             .await
@@ -224,6 +233,11 @@ pub fn config() -> Config {
         },
         models: models::Config::for_test(),
         knowledge: knowledge::Config::for_test(),
+        // Receivers of webhooks are on this machine.
+        egress: egress::Config {
+            allow: vec!["127.0.0.0/8".to_owned()],
+            http: true,
+        },
         ..Config::default()
     }
 }

@@ -11,6 +11,7 @@ pub mod keeper;
 pub mod logs;
 pub mod provider;
 pub mod raw;
+pub mod receiver;
 
 pub use client::Client;
 pub use host::TestHost;

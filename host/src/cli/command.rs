@@ -4,7 +4,9 @@ use clap::{Parser, Subcommand};
 
 use super::operator::{keys, migrate, nodes};
 use super::terminal::{Failure, Format, Output};
-use super::{cancel, deploy, dev, doctor, knowledge, limits, run, runs, serve, usage, versions};
+use super::{
+    cancel, deploy, dev, doctor, knowledge, limits, run, runs, serve, usage, versions, webhooks,
+};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -34,6 +36,7 @@ pub(super) enum Command {
     Knowledge(knowledge::Args),
     Limits(limits::Args),
     Usage(usage::Args),
+    Webhooks(webhooks::Args),
     Keys(keys::Args),
     Migrate(migrate::Args),
     Nodes(nodes::Args),
@@ -54,6 +57,7 @@ impl Command {
             Self::Knowledge(args) => knowledge::run(args, out).await,
             Self::Limits(args) => limits::run(args, out).await,
             Self::Usage(args) => usage::run(args, out).await,
+            Self::Webhooks(args) => webhooks::run(args, out).await,
             Self::Keys(args) => keys::run(args, out).await,
             Self::Migrate(args) => migrate::run(args, out).await,
             Self::Nodes(args) => nodes::run(args, out).await,

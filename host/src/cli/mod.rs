@@ -18,6 +18,7 @@ mod stop;
 mod terminal;
 mod usage;
 mod versions;
+mod webhooks;
 
 use std::process::ExitCode;
 use std::time::Duration;

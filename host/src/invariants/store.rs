@@ -185,3 +185,37 @@ pub(super) async fn panics(db: impl PgExecutor<'_>, limit: i64) -> Result<Vec<St
     );
     Ok(found.fetch_all(db).await?)
 }
+
+/// What rows can tell without a clock: an event that later attempts have passed by, a delivery no queue knows of, and a
+/// final state that its attempts do not bear out.
+pub(super) async fn untold(db: impl PgExecutor<'_>, limit: i64) -> Result<Vec<String>> {
+    let found = sqlx::query_scalar!(
+        r#"select format('event evt_%s of run_%s %s', replace(u.id::text, '-', ''),
+             coalesce(replace(o.run_id::text, '-', ''), '-'), u.what) as "what!"
+           from (
+             select org_id, id, 'was passed by: no deliveries were made of it' as what from outbox
+             where fanned_at is null
+               and at < (select max(tried_at) from webhook_deliveries) - interval '60 seconds'
+             union all
+             select d.org_id, d.event_id, format('waits for we_%s, which will not send it', replace(e.id::text, '-', ''))
+             from webhook_deliveries d
+             join webhook_endpoints e on e.org_id = d.org_id and e.id = d.endpoint_id
+             where d.next_at is not null and (e.disabled_at is not null
+               or (e.lease is null and (e.due_at is null or e.due_at > d.next_at)))
+             union all
+             select d.org_id, d.event_id, 'waits to be sent and is not kept'
+             from webhook_deliveries d
+             where d.next_at is not null
+               and not exists (select from outbox o where o.org_id = d.org_id and o.id = d.event_id)
+             union all
+             select org_id, event_id, format('is delivered, and was answered %s', coalesce(status::text, 'nothing'))
+             from webhook_deliveries
+             where state = 'delivered' and (status is null or status not between 200 and 299)
+             union all
+             select org_id, event_id, format('is given up after %s attempts', step) from webhook_deliveries
+             where state = 'failed' and step < 10 and status is distinct from 410
+           ) u left join outbox o on o.org_id = u.org_id and o.id = u.id limit $1"#,
+        limit
+    );
+    Ok(found.fetch_all(db).await?)
+}

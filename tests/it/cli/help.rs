@@ -3,7 +3,7 @@
 use super::program::run;
 
 /// Every command, and every command of a command.
-const COMMANDS: [&[&str]; 36] = [
+const COMMANDS: [&[&str]; 47] = [
     &[],
     &["dev"],
     &["serve"],
@@ -33,6 +33,17 @@ const COMMANDS: [&[&str]; 36] = [
     &["usage", "set-tier"],
     &["usage", "give"],
     &["usage", "spend-cap"],
+    &["webhooks"],
+    &["webhooks", "events"],
+    &["webhooks", "list"],
+    &["webhooks", "create"],
+    &["webhooks", "set"],
+    &["webhooks", "delete"],
+    &["webhooks", "rotate"],
+    &["webhooks", "test"],
+    &["webhooks", "deliveries"],
+    &["webhooks", "redeliver"],
+    &["webhooks", "replay"],
     &["keys"],
     &["keys", "create"],
     &["keys", "ls"],

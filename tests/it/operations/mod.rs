@@ -90,6 +90,68 @@ const OPERATIONS: &[Operation] = &[
         "admin",
         "",
     ),
+    ("GET", "/v1/orgs/{org}/webhook-events", "read", ""),
+    ("GET", "/v1/orgs/{org}/webhook-endpoints", "admin", ""),
+    (
+        "POST",
+        "/v1/orgs/{org}/webhook-endpoints",
+        "admin",
+        r#"{"url":"https://93.184.216.34/hook","description":"d","events":["agent_run.failed"],"signature":"stripe"}"#,
+    ),
+    (
+        "GET",
+        "/v1/orgs/{org}/webhook-endpoints/{endpoint}",
+        "admin",
+        "",
+    ),
+    (
+        "PATCH",
+        "/v1/orgs/{org}/webhook-endpoints/{endpoint}",
+        "admin",
+        r#"{"description":"d","events":["*"],"signature":"standard","enabled":true}"#,
+    ),
+    (
+        "DELETE",
+        "/v1/orgs/{org}/webhook-endpoints/{endpoint}",
+        "admin",
+        "",
+    ),
+    (
+        "POST",
+        "/v1/orgs/{org}/webhook-endpoints/{endpoint}/rotate-secret",
+        "admin",
+        "",
+    ),
+    (
+        "POST",
+        "/v1/orgs/{org}/webhook-endpoints/{endpoint}/test",
+        "admin",
+        "",
+    ),
+    (
+        "POST",
+        "/v1/orgs/{org}/webhook-endpoints/{endpoint}/replay",
+        "admin",
+        r#"{"since":"2026-11-20T08:00:00Z","until":"2026-11-20T08:30:00Z","delivered":true}"#,
+    ),
+    (
+        "GET",
+        "/v1/orgs/{org}/webhook-endpoints/{endpoint}/deliveries",
+        "admin",
+        "",
+    ),
+    (
+        "GET",
+        "/v1/orgs/{org}/webhook-endpoints/{endpoint}/deliveries/{event}",
+        "admin",
+        "",
+    ),
+    (
+        "POST",
+        "/v1/orgs/{org}/webhook-endpoints/{endpoint}/deliveries/{event}/redeliver",
+        "admin",
+        "",
+    ),
     ("GET", "/v1/orgs/{org}/knowledge/entries", "read", ""),
     (
         "POST",
@@ -212,6 +274,31 @@ impl World {
         let body = serde_json::from_str(body_of("PUT", path)).unwrap();
         let put = self.client.put("/model-connections/spare", &body).await;
         assert!(put.status.is_success(), "{}", put.text);
+        self.endpoint().await;
+    }
+
+    /// An endpoint that is enabled, with a delivery.
+    async fn endpoint(&mut self) {
+        if let Some(endpoint) = self.names.get("endpoint") {
+            let path = format!("/webhook-endpoints/{endpoint}");
+            if self.client.get(&path).await.json()["enabled"] == true {
+                return;
+            }
+        }
+        let page = self.client.get("/webhook-endpoints?limit=200").await.json();
+        for endpoint in page["data"].as_array().into_iter().flatten() {
+            let path = format!("/webhook-endpoints/{}", endpoint["id"].as_str().unwrap());
+            self.client.delete(&path).await;
+        }
+        let body = body_of("POST", "/v1/orgs/{org}/webhook-endpoints");
+        let body = serde_json::from_str(body).unwrap();
+        let made = self.client.post("/webhook-endpoints", &body).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+        let id = made.json()["endpoint"]["id"].as_str().unwrap().to_owned();
+        let path = format!("/webhook-endpoints/{id}/test");
+        let sent = self.client.post(&path, &json!({})).await.json();
+        let event = sent["event"].as_str().unwrap().to_owned();
+        self.names.extend([("endpoint", id), ("event", event)]);
     }
 
     fn fill(&self, path: &str) -> String {

@@ -7,10 +7,11 @@ use super::{code, none, sources};
 /// What knows no capability.
 const GROUND: [&str; 2] = ["kit", "sandbox"];
 /// A room, and the rooms it may import besides the ground and itself. What is missing here may import nothing.
-const ROOMS: [(&str, &[&str]); 9] = [
+const ROOMS: [(&str, &[&str]); 10] = [
     ("ledger", &[]),
     ("identity", &["ledger"]),
     ("billing", &["identity", "ledger"]),
+    ("webhooks", &["identity", "ledger"]),
     ("invariants", &["ledger"]),
     ("limits", &["identity", "ledger"]),
     ("agents", &["identity", "ledger", "billing", "limits"]),

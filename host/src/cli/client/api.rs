@@ -66,6 +66,15 @@ impl Client {
             .await
     }
 
+    pub(in crate::cli) async fn patch(
+        &self,
+        path: &[&str],
+        body: &Value,
+    ) -> Result<Value, Failure> {
+        self.answer(self.request(Method::PATCH, self.url(path)?).json(body))
+            .await
+    }
+
     pub(in crate::cli) async fn delete(&self, path: &[&str]) -> Result<Value, Failure> {
         self.answer(self.request(Method::DELETE, self.url(path)?))
             .await

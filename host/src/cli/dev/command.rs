@@ -93,7 +93,9 @@ pub(in crate::cli) async fn run(args: Args, out: Output) -> Result<(), Failure> 
     let database = Database::open(&args.data, &surroundings).await?;
     let pid = database.pid();
     let session = Box::pin(async {
-        let host = stop.unless(start(config, &database, &surroundings)).await?;
+        let host = stop
+            .unless(Box::pin(start(config, &database, &surroundings)))
+            .await?;
         let served = serve(&host, &database, (&args, out), (&mut stop, building)).await;
         running::forget(&args.data);
         if !matches!(&served, Err(failure) if failure.exit == 1) {

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
-use time::macros::format_description;
-use time::{OffsetDateTime, PrimitiveDateTime};
+
+use time::OffsetDateTime;
 
 use super::super::{Config, GenerateError};
 use super::scrub::Scrub;
 use crate::kit::Random;
+use crate::kit::egress::retry_after;
 
 /// What the guest is told of a provider's words.
 const TEXT_BYTES_MAX: usize = 1 << 10;
@@ -65,7 +66,7 @@ impl Fault {
         let _ = tokio::time::timeout(patience, read).await;
         Self::Refused {
             status: response.status(),
-            retry_after: retry_after(&response, now),
+            retry_after: retry_after(response.headers(), now),
             text: clamp(&scrub.text(&said(&body))),
         }
     }
@@ -166,23 +167,6 @@ pub(super) fn clamp(text: &str) -> String {
         }
     }
     line
-}
-
-/// `retry-after-ms`, or `retry-after` in seconds or as a date.
-fn retry_after(response: &Response, now: OffsetDateTime) -> Option<Duration> {
-    let header = |name| response.headers().get(name)?.to_str().ok();
-    if let Some(millis) = header("retry-after-ms").and_then(|text| text.trim().parse().ok()) {
-        return Some(Duration::from_millis(millis));
-    }
-    let text = header("retry-after")?.trim();
-    if let Ok(seconds) = text.parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds).ok();
-    }
-    let format = format_description!(
-        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
-    );
-    let at = PrimitiveDateTime::parse(text, format).ok()?.assume_utc();
-    Some((at - now).try_into().unwrap_or(Duration::ZERO))
 }
 
 #[cfg(test)]
