@@ -19,7 +19,8 @@ async fn race(hosts: &[&TestHost], client: &Client, (dimension, most): (Dimensio
         let client = client.at(&host.url());
         (0..50).map(move |_| {
             let client = client.clone();
-            async move { client.post("/agents/journey/runs", &input("say a")).await }
+            // It uses tokens: what it held of them is not given back.
+            async move { client.post("/agents/journey/runs", &input("ask a")).await }
         })
     });
     let answers = join_all(started).await;
@@ -62,6 +63,7 @@ async fn four_hosts_at_one_below_the_cap_admit_one() {
     const CAP: i64 = 20;
     let first = TestHost::start().await;
     let client = journey(&first).await;
+    let _model = provider(&client).await;
     let others = [first.join().await, first.join().await, first.join().await];
     let hosts: Vec<&TestHost> = std::iter::once(&first).chain(&others).collect();
     listens(&first, "acme").await;
