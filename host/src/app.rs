@@ -9,9 +9,10 @@ use sqlx::PgPool;
 use tokio::sync::watch;
 
 use crate::agents::{self, Agents};
+use crate::audit::{self, Audit, Refusals};
 use crate::billing::Billing;
 use crate::config::{BAD_CONFIG, Config};
-use crate::identity::Identity;
+use crate::identity::{Identity, Proven};
 use crate::kit::egress::{Egress, Guarded, Rules};
 use crate::kit::http::idempotency::{Admit, Idempotency};
 use crate::kit::secret::Seal;
@@ -34,6 +35,8 @@ pub struct App {
     pub tasks: Tasks,
     pub scheduler: Scheduler,
     pub identity: Identity,
+    pub audit: Audit,
+    pub refusals: Refusals,
     pub limits: Limits,
     pub billing: Billing,
     pub agents: Agents,
@@ -62,18 +65,8 @@ impl App {
     pub async fn build(config: Config, parts: Parts) -> Result<Self> {
         let base = Base::new(parts.db, parts.clock, parts.random.clone()).await?;
         let artifact_key = db::shared_key(&base.db, "artifacts", &parts.random).await?;
-        let given = defaults(&config);
-        config
-            .limits
-            .check(&given)
-            .map_err(|what| BAD_CONFIG.because(what))?;
-        let limits = Limits::new(&base, &given, &config.limits.maximum)?;
-        // Slots are made for the most that anybody may be given.
-        let engine = sandbox::Config {
-            limits: limits.most().sandbox(),
-            ..config.sandbox.clone()
-        };
-        let sandbox = Sandbox::new(engine).map_err(Error::internal)?;
+        let limits = limits(&base, &config)?;
+        let sandbox = sandbox(&config, &limits)?;
         let scheduler = Scheduler::start(
             threads(&config),
             config.sandbox.slice_fuel,
@@ -86,6 +79,8 @@ impl App {
         let billing =
             Billing::new(&base, config.billing.clone()).map_err(|what| BAD_CONFIG.because(what))?;
         billing.check_tiers().await?;
+        let audit = Audit::open(&base, &seal, audit_config(&config)).await?;
+        let refusals = Refusals::new(&base, config.audit.refusals_per_minute);
         let agents = Agents::new(agents::Parts {
             base: base.clone(),
             limits: limits.clone(),
@@ -119,6 +114,8 @@ impl App {
             tasks: base.tasks,
             scheduler,
             identity,
+            audit,
+            refusals,
             limits,
             billing,
             agents,
@@ -131,6 +128,33 @@ impl App {
             draining: watch::Sender::new(false),
         })
     }
+}
+
+fn limits(base: &Base, config: &Config) -> Result<Limits> {
+    let given = defaults(config);
+    config
+        .limits
+        .check(&given)
+        .map_err(|what| BAD_CONFIG.because(what))?;
+    Limits::new(base, &given, &config.limits.maximum)
+}
+
+/// Slots are made for the most that anybody may be given.
+fn sandbox(config: &Config, limits: &Limits) -> Result<Sandbox> {
+    let engine = sandbox::Config {
+        limits: limits.most().sandbox(),
+        ..config.sandbox.clone()
+    };
+    Sandbox::new(engine).map_err(Error::internal)
+}
+
+/// Checkpoints stand in the data folder where nothing else is said.
+fn audit_config(config: &Config) -> audit::Config {
+    let mut audit = config.audit.clone();
+    if audit.checkpoints.as_os_str().is_empty() {
+        audit.checkpoints = config.data.join("audit-checkpoints.jsonl");
+    }
+    audit
 }
 
 fn webhooks(base: &Base, seal: &Seal, config: &Config) -> Result<Webhooks> {
@@ -199,9 +223,13 @@ fn idempotency(
 
 fn admit(identity: &Identity) -> Admit {
     let identity = identity.clone();
-    Arc::new(move |headers| {
+    Arc::new(move |headers, extensions| {
         let identity = identity.clone();
-        Box::pin(async move { identity.prove(&headers).await.map(drop) })
+        Box::pin(async move {
+            let caller = identity.prove(&headers).await?;
+            Proven::tell(&extensions, &caller);
+            Ok(())
+        })
     })
 }
 
@@ -224,6 +252,7 @@ macro_rules! hand_out {
 
 hand_out!(
     identity: Identity,
+    audit: Audit,
     limits: Limits,
     billing: Billing,
     agents: Agents,

@@ -10,7 +10,7 @@ use figment::providers::{Env, Format as _, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
 use crate::kit::{Code, Error, Result, Secret, egress};
-use crate::{agents, billing, knowledge, limits, models, runs, sandbox, webhooks};
+use crate::{agents, audit, billing, knowledge, limits, models, runs, sandbox, webhooks};
 
 pub const BAD_CONFIG: Code = Code::new(
     "invalid_configuration",
@@ -44,6 +44,7 @@ pub struct Config {
     pub runs: runs::Config,
     pub models: models::Config,
     pub knowledge: knowledge::Config,
+    pub audit: audit::Config,
     pub webhooks: webhooks::Config,
     pub egress: egress::Config,
 }
@@ -66,6 +67,7 @@ impl Default for Config {
             runs: runs::Config::default(),
             models: models::Config::default(),
             knowledge: knowledge::Config::default(),
+            audit: audit::Config::default(),
             webhooks: webhooks::Config::default(),
             egress: egress::Config::default(),
         }

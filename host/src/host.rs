@@ -93,6 +93,9 @@ impl Host {
         if let Err(error) = serving.await {
             tracing::error!(%error, "the server ended badly");
         }
+        if let Err(error) = app.refusals.count(true).await {
+            tracing::warn!(%error, "counts of refusals were not written");
+        }
         let (db, tasks, scheduler) = (app.db.clone(), app.tasks.clone(), app.scheduler.clone());
         // The writers end when the last room that can write is gone; whatever still waits is bounded.
         drop((app, jobs));

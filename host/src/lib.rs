@@ -10,6 +10,7 @@ pub mod server;
 pub mod worker;
 
 pub mod agents;
+pub mod audit;
 pub mod billing;
 pub mod identity;
 pub mod knowledge;

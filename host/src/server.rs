@@ -18,7 +18,7 @@ use crate::kit::Error;
 use crate::kit::db::{self, Schema};
 use crate::kit::error::{METHOD, NOT_FOUND};
 use crate::kit::http::{Problem, idempotency, incoming, request};
-use crate::{agents, billing, identity, knowledge, limits, models, runs, webhooks};
+use crate::{agents, audit, billing, identity, knowledge, limits, models, runs, webhooks};
 
 /// How long the database may take to answer a health check.
 const DATABASE_WITHIN: Duration = Duration::from_secs(3);
@@ -33,6 +33,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(readyz))
         .routes(routes!(openapi_json))
         .merge(identity::http::router())
+        .merge(audit::http::router())
         .merge(limits::http::router())
         .merge(billing::http::router())
         .merge(agents::http::router())
@@ -56,7 +57,8 @@ pub fn openapi() -> OpenApi {
     openapi
 }
 
-/// The service. Layers from the outside in: the request's id, panics, how bodies come in, the body's limit, idempotency.
+/// The service. Layers from the outside in: the request's id, panics, how bodies come in, the body's limit,
+/// refusals, idempotency.
 pub fn router(app: App) -> Router {
     routes()
         .split_for_parts()
@@ -71,6 +73,10 @@ pub fn router(app: App) -> Router {
         .layer(middleware::from_fn_with_state(
             app.idempotency.clone(),
             idempotency::remember,
+        ))
+        .layer(middleware::from_fn_with_state(
+            app.refusals.clone(),
+            audit::refusals::watch,
         ))
         .layer(DefaultBodyLimit::max(app.config.body_bytes))
         .layer(middleware::from_fn_with_state(

@@ -15,6 +15,8 @@ pub fn jobs(app: &App) -> Vec<Job> {
     jobs.extend(app.runs.node_jobs());
     jobs.extend(app.knowledge.jobs());
     jobs.extend(app.billing.jobs());
+    jobs.extend(app.refusals.jobs());
+    jobs.extend(app.audit.jobs());
     jobs.extend(app.webhooks.jobs());
     jobs.push(Job::new(
         "idempotency.forget",

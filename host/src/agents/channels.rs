@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use super::{Agent, AgentId, Agents, Digest, store};
 use crate::identity::Caller;
 use crate::kit::{Code, Error, OrgId, Result};
+use crate::ledger::audit::{Action, Target, record};
 use crate::ledger::outbox::{Notice, Topic, announce};
 
 pub const NO_STABLE: Code = Code::new(
@@ -118,6 +119,11 @@ impl Agents {
         let topic = Topic::ChannelPromoted;
         let notice = Notice::new(self.ids.next(), caller.org, topic, now, &told);
         announce(&mut tx, [&notice]).await?;
+        let target = Target::new("agent_channel", format!("{}/{STABLE}", agent.name));
+        let did = caller.did(Action::AgentChannelPromoted, target);
+        let did = did.at(now).changed(["version"]);
+        let detail = json!({ "version": to.version, "previous": agent.stable });
+        record(&mut tx, &[did.detail(&detail)]).await?;
         tx.commit().await?;
         self.resolved.invalidate_all();
         tracing::info!(org = %caller.slug, agent = name, version = to.version, "stable channel moved");

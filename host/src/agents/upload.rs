@@ -15,6 +15,7 @@ use super::{Agents, Digest, store};
 use crate::identity::Caller;
 use crate::identity::organizations::is_name;
 use crate::kit::{Code, Error, Result};
+use crate::ledger::audit::{Action, Target, record};
 use crate::ledger::outbox::{Notice, Topic, announce};
 use crate::sandbox::compile::{Failed, Full, Place, in_child, inspect_in_child};
 use crate::sandbox::component::{glance, imports};
@@ -162,6 +163,10 @@ impl Agents {
         let topic = Topic::VersionCreated;
         let notice = Notice::new(self.ids.next(), caller.org, topic, now, &told);
         announce(&mut tx, [&notice]).await?;
+        let target = Target::new("agent_version", format!("{name}/{}", version.number));
+        let did = caller.did(Action::AgentVersionCreated, target).at(now);
+        let detail = json!({ "digest": version.digest, "size_bytes": size });
+        record(&mut tx, &[did.detail(&detail)]).await?;
         tx.commit().await?;
         connection.shrink_buffers();
         tracing::info!(org = %caller.slug, agent = name, version = version.number, "version deployed");

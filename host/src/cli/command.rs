@@ -5,7 +5,8 @@ use clap::{Parser, Subcommand};
 use super::operator::{keys, migrate, nodes};
 use super::terminal::{Failure, Format, Output};
 use super::{
-    cancel, deploy, dev, doctor, knowledge, limits, run, runs, serve, usage, versions, webhooks,
+    audit, cancel, deploy, dev, doctor, knowledge, limits, run, runs, serve, usage, versions,
+    webhooks,
 };
 
 #[derive(Debug, Parser)]
@@ -36,6 +37,7 @@ pub(super) enum Command {
     Knowledge(knowledge::Args),
     Limits(limits::Args),
     Usage(usage::Args),
+    Audit(audit::Args),
     Webhooks(webhooks::Args),
     Keys(keys::Args),
     Migrate(migrate::Args),
@@ -57,6 +59,7 @@ impl Command {
             Self::Knowledge(args) => knowledge::run(args, out).await,
             Self::Limits(args) => limits::run(args, out).await,
             Self::Usage(args) => usage::run(args, out).await,
+            Self::Audit(args) => audit::run(args, out).await,
             Self::Webhooks(args) => webhooks::run(args, out).await,
             Self::Keys(args) => keys::run(args, out).await,
             Self::Migrate(args) => migrate::run(args, out).await,

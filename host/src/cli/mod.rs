@@ -1,6 +1,7 @@
 //! The command line: one file for each subcommand. The only place of the host that prints; called by `main.rs`.
 //! Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted.
 
+mod audit;
 mod build;
 mod cancel;
 mod client;

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use axum::extract::{FromRef, FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{Extensions, HeaderMap, header};
 
 use time::OffsetDateTime;
 
@@ -43,6 +43,13 @@ pub struct Proven(Arc<OnceLock<Caller>>);
 impl Proven {
     pub fn get(&self) -> Option<&Caller> {
         self.0.get()
+    }
+
+    /// Tells whoever put it there.
+    pub fn tell(extensions: &Extensions, caller: &Caller) {
+        if let Some(Self(proven)) = extensions.get() {
+            let _ = proven.set(caller.clone());
+        }
     }
 }
 
@@ -123,7 +130,11 @@ impl Identity {
             .ok_or_else(|| {
                 MISSING_KEY.because("Send the API key as `authorization: Bearer bh_…`.")
             })?;
-        self.authenticate(token.trim()).await
+        let proven = self.authenticate(token.trim()).await;
+        proven.inspect_err(|error| {
+            let code = error.code.code;
+            metrics::counter!("bulkhead_keys_refused_total", "code" => code).increment(1);
+        })
     }
 }
 
@@ -134,9 +145,7 @@ where
 {
     let identity = Identity::from_ref(state);
     let caller = identity.prove(&parts.headers).await?;
-    if let Some(Proven(proven)) = parts.extensions.get() {
-        let _ = proven.set(caller.clone());
-    }
+    Proven::tell(&parts.extensions, &caller);
     // What is not text, or no text PostgreSQL can hold, names nothing.
     let nothing = || Error::not_found("thing");
     let path = RawPathParams::from_request_parts(parts, state)

@@ -27,6 +27,10 @@ pub const CHECKED: &[(&str, &str)] = &[
         "every event that was announced becomes deliveries, and every delivery that waits will be sent",
     ),
     (
+        "I8",
+        "every audit row is what its hash was made of, none is missing, and checkpoints are signed over them",
+    ),
+    (
         "I9",
         "every event, step, intent and usage row belongs to a run of its own organization",
     ),

@@ -1,6 +1,7 @@
 //! What must always hold, checked in the database: run by `doctor --invariants` and by the tests after every round.
 //! Reads one snapshot and changes nothing, so it may run beside working hosts.
 
+mod audit;
 mod checked;
 mod store;
 
@@ -39,6 +40,7 @@ pub async fn check(db: &PgPool) -> Result<Vec<Violation>> {
     tell("I5", store::wrong_usage(&mut *tx, TOLD_MAX).await?);
     tell("I5", store::wrong_sums(&mut *tx, TOLD_MAX).await?);
     tell("I7", store::untold(&mut *tx, TOLD_MAX).await?);
+    tell("I8", audit::broken(&mut tx, TOLD_MAX).await?);
     tell("I9", store::strays(&mut *tx, TOLD_MAX).await?);
     tell("I10", store::leaked_keys(&mut *tx, TOLD_MAX).await?);
     tell("I13", store::unknown_versions(&mut *tx, TOLD_MAX).await?);

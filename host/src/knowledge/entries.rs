@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -14,6 +15,7 @@ use crate::identity::Caller;
 use crate::identity::organizations::is_name;
 use crate::kit::http::{Cursor, Page};
 use crate::kit::{Error, Result};
+use crate::ledger::audit::{Action, Target, record};
 
 const TYPE_DEFAULT: &str = "note";
 
@@ -144,6 +146,13 @@ impl Knowledge {
         };
         store::insert_chunks(&mut *tx, caller.org, id, &prepared).await?;
         let entry = store::get(&mut *tx, caller.org, id).await?.entry;
+        let action = match created {
+            true => Action::KnowledgeEntryCreated,
+            false => Action::KnowledgeEntryUpdated,
+        };
+        let detail = json!({ "content_bytes": entry.content_bytes, "source": entry.source });
+        let did = caller.did(action, target(id)).at(now).detail(&detail);
+        record(&mut tx, &[did]).await?;
         tx.commit().await?;
         Ok(Put {
             entry,
@@ -182,6 +191,8 @@ impl Knowledge {
             return Err(Error::not_found("entry"));
         }
         store::delete_chunks(&mut *tx, caller.org, id).await?;
+        let did = caller.did(Action::KnowledgeEntryDeleted, target(id));
+        record(&mut tx, &[did]).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -223,6 +234,10 @@ impl Knowledge {
         });
         cutting.await.map_err(Error::internal)?
     }
+}
+
+fn target(id: EntryId) -> Target {
+    Target::new("knowledge_entry", id)
 }
 
 fn digest(parts: &[&str]) -> Vec<u8> {

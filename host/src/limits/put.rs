@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{Bound, Each, Kind, Level, Limits, Source, store};
 use crate::identity::Caller;
 use crate::kit::{Code, Error, Result};
+use crate::ledger::audit::{Action, Target, record};
 
 pub const LIMIT_REFUSED: Code = Code::new("limit_refused", 422, "A limit cannot be set like this");
 
@@ -40,7 +41,12 @@ impl Limits {
             Level::Org | Level::Version => Ok((*self.most().get(kind), "this host's maximum")),
         })?;
         let by = (caller.key, self.inner.clock.now());
-        store::put_of_org(&self.inner.db, caller.org, &stored(asked), by).await?;
+        let mut tx = self.inner.db.begin().await?;
+        store::put_of_org(&mut tx, caller.org, &stored(asked), by).await?;
+        let target = Target::new("organization", &caller.slug);
+        let did = caller.did(Action::LimitsSet, target).changed(named(asked));
+        record(&mut tx, &[did]).await?;
+        tx.commit().await?;
         self.inner.effective.invalidate_all();
         tracing::info!(org = %caller.slug, "limits of the organization were set");
         self.of_org(caller).await
@@ -79,7 +85,12 @@ impl Limits {
             (caller.org, agent, number),
             (caller.key, self.inner.clock.now()),
         );
-        store::put_of_version(&self.inner.db, of, &stored(asked), by).await?;
+        let mut tx = self.inner.db.begin().await?;
+        store::put_of_version(&mut tx, of, &stored(asked), by).await?;
+        let target = Target::new("agent_version", format!("{name}/{number}"));
+        let did = caller.did(Action::LimitsSet, target).changed(named(asked));
+        record(&mut tx, &[did]).await?;
+        tx.commit().await?;
         self.inner.effective.invalidate_all();
         tracing::info!(org = %caller.slug, agent = name, version = number, "limits of the version were set");
         self.show_version(caller, (agent, number)).await
@@ -139,6 +150,12 @@ fn check(
     Err(faults.iter().fold(problem, |problem, (name, what)| {
         problem.field(format!("/{name}"), what)
     }))
+}
+
+/// The names of what is set.
+fn named(asked: &Each<Option<u64>>) -> impl Iterator<Item = &'static str> {
+    let set = super::kinds().filter(|kind| asked.get(*kind).is_some());
+    set.map(|kind| kind.name)
 }
 
 /// What is set, and nothing else.

@@ -1,7 +1,7 @@
 //! The statements of limits: what was given, and the sets that runs were started with.
 
 use serde_json::Value;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -47,7 +47,7 @@ pub(super) async fn find_agent(
 }
 
 pub(super) async fn put_of_org(
-    db: &PgPool,
+    tx: &mut PgConnection,
     org: OrgId,
     limits: &Value,
     (by, now): (KeyId, OffsetDateTime),
@@ -61,13 +61,13 @@ pub(super) async fn put_of_org(
         now,
         by.0,
     )
-    .execute(db)
+    .execute(tx)
     .await?;
     Ok(())
 }
 
 pub(super) async fn put_of_version(
-    db: &PgPool,
+    tx: &mut PgConnection,
     (org, agent, version): (OrgId, Uuid, i32),
     limits: &Value,
     (by, now): (KeyId, OffsetDateTime),
@@ -84,7 +84,7 @@ pub(super) async fn put_of_version(
         now,
         by.0,
     )
-    .execute(db)
+    .execute(tx)
     .await?;
     Ok(())
 }

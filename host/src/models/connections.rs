@@ -3,6 +3,7 @@
 
 use reqwest::Url;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::json;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
@@ -11,6 +12,7 @@ use crate::identity::Caller;
 use crate::identity::organizations::is_name;
 use crate::kit::http::{Cursor, Page, PageQuery};
 use crate::kit::{Error, Result, Secret};
+use crate::ledger::audit::{Action, Target, record};
 
 const MODEL_BYTES_MAX: usize = 256;
 const MODELS_MAX: usize = 100;
@@ -83,6 +85,7 @@ impl Models {
         put: PutConnection,
     ) -> Result<(Connection, bool)> {
         let base_url = self.check(name, &put)?;
+        let changed = changed(&put);
         let mut tx = self.db.begin().await?;
         let found = store::find_for_update(&mut *tx, caller.org, name).await?;
         let is_new = found.is_none();
@@ -107,6 +110,9 @@ impl Models {
             true => store::insert(&mut *tx, caller.org, &row).await?,
             false => store::update(&mut *tx, caller.org, &row).await?,
         }
+        let did = caller.did(Action::ModelConnectionPut, target(name));
+        let detail = json!({ "kind": row.kind, "created": is_new });
+        record(&mut tx, &[did.changed(changed).detail(&detail)]).await?;
         tx.commit().await?;
         Ok((row.view(), is_new))
     }
@@ -138,10 +144,14 @@ impl Models {
 
     /// Deletes a connection and its key. Generations in flight end as they would have.
     pub async fn delete_connection(&self, caller: &Caller, name: &str) -> Result<()> {
-        match store::delete(&self.db, caller.org, name).await? {
-            true => Ok(()),
-            false => Err(Error::not_found("model connection")),
+        let mut tx = self.db.begin().await?;
+        if !store::delete(&mut *tx, caller.org, name).await? {
+            return Err(Error::not_found("model connection"));
         }
+        let did = caller.did(Action::ModelConnectionDeleted, target(name));
+        record(&mut tx, &[did]).await?;
+        tx.commit().await?;
+        Ok(())
     }
 
     fn check(&self, name: &str, put: &PutConnection) -> Result<Option<Url>> {
@@ -175,6 +185,18 @@ impl Models {
                 .map_err(|detail| unusable("/base_url", detail)),
         }
     }
+}
+
+fn target(name: &str) -> Target {
+    Target::new("model_connection", name)
+}
+
+/// The names of the fields a put sets: a key that is kept is not set.
+fn changed(put: &PutConnection) -> Vec<&'static str> {
+    let mut names = vec!["kind", "default_model", "available_models"];
+    names.extend(put.base_url.as_ref().map(|_| "base_url"));
+    names.extend(put.api_key.as_ref().map(|_| "api_key"));
+    names
 }
 
 /// The key there is, where the address it was given for is still the address.

@@ -4,11 +4,14 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::log::StopCause;
 use super::nodes::announce::Watch;
 use super::{RunId, RunView, Runs, store};
 use crate::identity::Caller;
 use crate::kit::{Error, OrgId, Result};
+use crate::ledger::audit::{Action, Target, record};
 
 /// What a cancel came to.
 #[derive(Debug)]
@@ -26,9 +29,17 @@ impl Runs {
         let watch = elsewhere.then(|| self.inner.announce.wait_for((caller.org, run)));
         let whom = (caller.org, agent, run);
         let teller = self.inner.announce.teller();
-        let asked = store::request_cancel(&self.inner.db, whom, (caller.key, now), teller)
+        let mut tx = self.inner.db.begin().await?;
+        let asked = store::request_cancel(&mut tx, whom, (caller.key, now), teller)
             .await?
             .ok_or_else(|| Error::not_found("run"))?;
+        if asked.first {
+            let target = Target::new("run", run);
+            let did = caller.did(Action::RunCancelled, target).at(now);
+            let did = did.changed(["cancel_requested_at"]);
+            record(&mut tx, &[did.detail(&json!({ "agent": agent }))]).await?;
+        }
+        tx.commit().await?;
         if asked.open {
             if let Some(live) = self.inner.live.get(run) {
                 live.stop(StopCause::Cancelled, asked.requested_at);

@@ -1,6 +1,6 @@
 //! The statements of runs outside the group commit: reading, cancelling, leases and recovery.
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 
 use super::log::record::Key;
@@ -300,7 +300,7 @@ pub(super) async fn has_ended(db: &PgPool, (org, run): (OrgId, RunId)) -> Result
 /// States that the run is to be cancelled; the first request stands, an ended run is left as it is. In the same
 /// transaction its node is told, where that is not `node`.
 pub(super) async fn request_cancel(
-    db: &PgPool,
+    tx: &mut PgConnection,
     (org, agent, run): (OrgId, &str, RunId),
     (by, now): (KeyId, OffsetDateTime),
     (node, tells): (NodeId, bool),
@@ -329,7 +329,7 @@ pub(super) async fn request_cancel(
         node.0,
         tells,
     )
-    .fetch_optional(db)
+    .fetch_optional(tx)
     .await?;
     Ok(row.map(|row| Asked {
         first: row.open && row.unasked,

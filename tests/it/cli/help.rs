@@ -3,7 +3,7 @@
 use super::program::run;
 
 /// Every command, and every command of a command.
-const COMMANDS: [&[&str]; 47] = [
+const COMMANDS: [&[&str]; 51] = [
     &[],
     &["dev"],
     &["serve"],
@@ -33,6 +33,10 @@ const COMMANDS: [&[&str]; 47] = [
     &["usage", "set-tier"],
     &["usage", "give"],
     &["usage", "spend-cap"],
+    &["audit"],
+    &["audit", "list"],
+    &["audit", "export"],
+    &["audit", "verify"],
     &["webhooks"],
     &["webhooks", "events"],
     &["webhooks", "list"],

@@ -7,7 +7,7 @@
 
 mod dev;
 mod help;
-mod program;
+pub(crate) mod program;
 mod refused;
 mod replay;
 mod verbs;

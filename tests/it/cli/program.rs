@@ -18,20 +18,20 @@ const ENDS_WITHIN: Duration = Duration::from_secs(60);
 
 /// What a command came to.
 #[derive(Debug)]
-pub(super) struct Ended {
-    pub(super) status: i32,
-    pub(super) stdout: String,
-    pub(super) stderr: String,
+pub(crate) struct Ended {
+    pub(crate) status: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Ended {
     /// The single document on stdout.
-    pub(super) fn document(&self) -> Value {
+    pub(crate) fn document(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|_| panic!("one document: {self:?}"))
     }
 
     /// The single line on stderr of a command that was refused.
-    pub(super) fn refusal(&self, status: i32) -> &str {
+    pub(crate) fn refusal(&self, status: i32) -> &str {
         assert_eq!(
             (self.status, self.stdout.as_str()),
             (status, ""),
@@ -47,7 +47,7 @@ impl Ended {
 }
 
 /// The program with nothing of this test run's environment that it would listen to.
-pub(super) fn command(words: &[&str]) -> Command {
+pub(crate) fn command(words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bulkhead-under-test"));
     command
         .args(words)
@@ -73,11 +73,11 @@ pub(super) fn command(words: &[&str]) -> Command {
 }
 
 /// Runs a command to its end.
-pub(super) async fn run(words: &[&str]) -> Ended {
+pub(crate) async fn run(words: &[&str]) -> Ended {
     ended(command(words)).await
 }
 
-pub(super) async fn ended(mut command: Command) -> Ended {
+pub(crate) async fn ended(mut command: Command) -> Ended {
     let output = timeout(ENDS_WITHIN, command.output())
         .await
         .expect("it ends in time")
@@ -91,15 +91,15 @@ pub(super) async fn ended(mut command: Command) -> Ended {
 
 /// A `dev` that is ready.
 #[derive(Debug)]
-pub(super) struct Dev {
+pub(crate) struct Dev {
     child: Child,
     /// The line it printed.
-    pub(super) ready: Value,
+    pub(crate) ready: Value,
 }
 
 impl Dev {
     /// Starts one on a data folder, on a free port; panics with its words where it does not get ready.
-    pub(super) async fn start(data: &Path, more: &[&str]) -> Self {
+    pub(crate) async fn start(data: &Path, more: &[&str]) -> Self {
         let data = data.to_str().unwrap();
         let words = [
             "dev",
@@ -126,18 +126,18 @@ impl Dev {
         Self { child, ready }
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id().expect("it was not waited for")
     }
 
-    pub(super) fn text(&self, field: &str) -> &str {
+    pub(crate) fn text(&self, field: &str) -> &str {
         self.ready[field]
             .as_str()
             .unwrap_or_else(|| panic!("{field} in {}", self.ready))
     }
 
     /// Asks it to stop, as Ctrl-C does, and waits for its end.
-    pub(super) async fn stop(mut self) -> i32 {
+    pub(crate) async fn stop(mut self) -> i32 {
         send(self.pid(), Signal::SIGINT);
         let status = timeout(ENDS_WITHIN, self.child.wait())
             .await
@@ -146,17 +146,17 @@ impl Dev {
     }
 
     /// Ends it without a word.
-    pub(super) async fn kill(mut self) {
+    pub(crate) async fn kill(mut self) {
         self.child.kill().await.unwrap();
     }
 }
 
-pub(super) fn send(pid: u32, signal: Signal) {
+pub(crate) fn send(pid: u32, signal: Signal) {
     kill(Pid::from_raw(i32::try_from(pid).unwrap()), signal).unwrap();
 }
 
 /// The process id of a data folder's database server, while it runs.
-pub(super) fn server(data: &Path) -> Option<i32> {
+pub(crate) fn server(data: &Path) -> Option<i32> {
     let text = std::fs::read_to_string(data.join("postgres/postmaster.pid")).ok()?;
     let pid = text.lines().next()?.trim().parse().ok()?;
     kill(Pid::from_raw(pid), None).ok()?;

@@ -2,6 +2,7 @@
 //! fails.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod audited;
 mod bad;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +30,15 @@ const OPERATIONS: &[Operation] = &[
         r#"{"name":"n","scopes":["read"],"expires_at":"2030-01-01T00:00:00Z"}"#,
     ),
     ("DELETE", "/v1/orgs/{org}/keys/{key}", "admin", ""),
+    ("GET", "/v1/orgs/{org}/audit/keys", "read", ""),
+    ("GET", "/v1/orgs/{org}/audit/export.jsonl", "read", ""),
+    ("GET", "/v1/orgs/{org}/audit/{source}", "read", ""),
+    (
+        "GET",
+        "/v1/orgs/{org}/audit/{source}/export.csv",
+        "read",
+        "",
+    ),
     ("GET", "/v1/orgs/{org}/agents", "read", ""),
     ("GET", "/v1/orgs/{org}/agents/{agent}", "read", ""),
     ("GET", "/v1/orgs/{org}/agents/{agent}/versions", "read", ""),
@@ -237,6 +247,7 @@ impl World {
         run.rest().await;
         names.insert("version", "1".to_owned());
         names.insert("name", "spare".to_owned());
+        names.insert("source", "actions".to_owned());
         let described = client.get("/openapi.json").await.json();
         let mut world = Box::new(Self {
             host,

@@ -7,9 +7,10 @@ use super::{code, none, sources};
 /// What knows no capability.
 const GROUND: [&str; 2] = ["kit", "sandbox"];
 /// A room, and the rooms it may import besides the ground and itself. What is missing here may import nothing.
-const ROOMS: [(&str, &[&str]); 10] = [
+const ROOMS: [(&str, &[&str]); 11] = [
     ("ledger", &[]),
     ("identity", &["ledger"]),
+    ("audit", &["identity", "ledger"]),
     ("billing", &["identity", "ledger"]),
     ("webhooks", &["identity", "ledger"]),
     ("invariants", &["ledger"]),

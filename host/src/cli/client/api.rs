@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Method, RequestBuilder, Response, Url};
 use serde_json::Value;
@@ -54,6 +55,21 @@ impl Client {
         let request = self.request(Method::GET, url).timeout(ANSWERS_WITHIN);
         let body = bytes(self.send(request).await?).await?;
         Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
+    /// An answer that is taken as it comes, however large it is.
+    pub(in crate::cli) async fn fetch(
+        &self,
+        path: &[&str],
+        query: &[(&str, Option<String>)],
+    ) -> Result<Pieces, Failure> {
+        let mut url = self.url(path)?;
+        for (name, value) in query {
+            if let Some(value) = value {
+                url.query_pairs_mut().append_pair(name, value);
+            }
+        }
+        Ok(Pieces(self.send(self.request(Method::GET, url)).await?))
     }
 
     pub(in crate::cli) async fn post(&self, path: &[&str], body: &Value) -> Result<Value, Failure> {
@@ -189,6 +205,17 @@ impl Client {
 
     fn host(&self) -> String {
         self.base.origin().ascii_serialization()
+    }
+}
+
+/// An answer, piece by piece.
+#[derive(Debug)]
+pub(in crate::cli) struct Pieces(Response);
+
+impl Pieces {
+    pub(in crate::cli) async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
+        let broken = |_| Failure::new(UNREACHABLE, "the answer broke off; try again");
+        self.0.chunk().await.map_err(broken)
     }
 }
 

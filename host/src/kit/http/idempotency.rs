@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::future::BoxFuture;
@@ -39,8 +39,8 @@ const KEPT_FOR: time::Duration = time::Duration::hours(24);
 /// The largest answer there is: a run's whole output, escaped.
 const ANSWER_MAX: usize = 32 << 20;
 
-/// Proves a request's caller by its headers, before anything is kept for it or shown to it.
-pub type Admit = Arc<dyn Fn(HeaderMap) -> BoxFuture<'static, Result<()>> + Send + Sync>;
+/// Proves a request's caller by its headers, and tells the request's extensions who it is, before anything is kept for it or shown to it.
+pub type Admit = Arc<dyn Fn(HeaderMap, Extensions) -> BoxFuture<'static, Result<()>> + Send + Sync>;
 
 /// What the middleware needs.
 #[derive(Clone)]
@@ -112,7 +112,7 @@ async fn keyed(state: &Idempotency, request: Request, next: Next) -> Result<Resp
     let header = sane
         .ok_or_else(|| INVALID.because("`Idempotency-Key` must be 1 to 255 printable characters."))?
         .to_owned();
-    (state.admit)(request.headers().clone()).await?;
+    (state.admit)(request.headers().clone(), request.extensions().clone()).await?;
     let (mut parts, body) = request.into_parts();
     let body = collect(body, state.body_max).await?;
     let key = Key {

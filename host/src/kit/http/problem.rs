@@ -40,6 +40,10 @@ pub struct ProblemField {
     pub detail: String,
 }
 
+/// In the extensions of every refusing response: the code it was refused with, for layers.
+#[derive(Clone, Copy, Debug)]
+pub struct Refused(pub &'static str);
+
 impl From<&Error> for Problem {
     fn from(error: &Error) -> Self {
         Self {
@@ -77,6 +81,7 @@ impl IntoResponse for Error {
         let status =
             StatusCode::from_u16(self.code.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, axum::Json(Problem::from(&self))).into_response();
+        response.extensions_mut().insert(Refused(self.code.code));
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,

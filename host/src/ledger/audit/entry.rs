@@ -167,6 +167,12 @@ impl Entry {
         self
     }
 
+    /// It stands for more than the request its maker came by.
+    pub fn unasked(mut self) -> Self {
+        (self.request_id, self.ip) = (None, None);
+        self
+    }
+
     /// The names of the fields that were set; never their values.
     pub fn changed<T: AsRef<str>>(mut self, fields: impl IntoIterator<Item = T>) -> Self {
         let fields = fields.into_iter().take(CHANGED_MAX);
@@ -187,6 +193,10 @@ impl Entry {
 
     /// What else is worth knowing: no secret, no content. Larger than 4 KiB, only its size is kept.
     pub fn detail(mut self, detail: &Value) -> Self {
+        // An export cannot tell null from none.
+        if detail.is_null() {
+            return self;
+        }
         let text = detail.to_string().replace("\\u0000", "\\ufffd");
         self.detail = Some(match text.len() {
             0..=DETAIL_BYTES_MAX => text,

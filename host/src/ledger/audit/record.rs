@@ -4,6 +4,7 @@
 use sqlx::PgConnection;
 
 use super::chain::{Hash, Row};
+use super::checkpoint::micros;
 use super::{Entry, store};
 use crate::kit::{Error, OrgId, Result};
 
@@ -38,7 +39,7 @@ pub async fn record(tx: &mut PgConnection, entries: &[Entry]) -> Result<()> {
             .map_err(|_| Error::internal("an audit chain has no head"))?;
         let head = &mut heads[head];
         head.seq += 1;
-        head.hash = row(entry, head.seq)?.hash(&head.hash);
+        head.hash = row(entry, head.seq).hash(&head.hash);
         linked.push(Linked {
             entry,
             seq: head.seq,
@@ -48,13 +49,12 @@ pub async fn record(tx: &mut PgConnection, entries: &[Entry]) -> Result<()> {
     store::append(tx, &linked, &heads).await
 }
 
-fn row(entry: &Entry, seq: i64) -> Result<Row<'_, String>> {
-    let at = i64::try_from(entry.at.unix_timestamp_nanos().div_euclid(1_000));
-    Ok(Row {
+fn row(entry: &Entry, seq: i64) -> Row<'_, String> {
+    Row {
         org: entry.org.0,
         seq,
         source: entry.source.as_str(),
-        at: at.map_err(Error::internal)?,
+        at: micros(entry.at),
         actor: entry.actor.kind,
         actor_id: &entry.actor.id,
         action: entry.action.as_str(),
@@ -66,5 +66,5 @@ fn row(entry: &Entry, seq: i64) -> Result<Row<'_, String>> {
         request_id: entry.request_id.as_deref(),
         ip: entry.ip.as_deref(),
         detail: entry.detail.as_deref(),
-    })
+    }
 }

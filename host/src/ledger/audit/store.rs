@@ -1,11 +1,14 @@
-//! The statements that append to the audit log. There is none that changes or removes.
+//! The statements that append to the audit log and read its chain. There is none that changes or removes.
 
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgExecutor};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::checkpoint::micros;
+use super::read::digest;
 use super::record::{Head, Linked};
-use crate::kit::{Error, OrgId, Result};
+use super::{Checkpoint, Stored};
+use crate::kit::{OrgId, Result};
 
 /// The heads of these chains, locked in this order; one that is new begins at nothing.
 pub(super) async fn lock_heads(tx: &mut PgConnection, orgs: &[OrgId]) -> Result<Vec<Head>> {
@@ -25,10 +28,7 @@ pub(super) async fn lock_heads(tx: &mut PgConnection, orgs: &[OrgId]) -> Result<
             Ok(Head {
                 org: row.org_id,
                 seq: row.seq,
-                hash: row
-                    .hash
-                    .try_into()
-                    .map_err(|_| Error::internal("a hash is not 32 bytes"))?,
+                hash: digest(row.hash)?,
             })
         })
         .collect()
@@ -131,4 +131,87 @@ pub(super) async fn append(
     .execute(tx)
     .await?;
     Ok(())
+}
+
+pub(super) async fn rows(
+    db: impl PgExecutor<'_>,
+    org: OrgId,
+    (after, up_to): (i64, i64),
+    limit: i64,
+) -> Result<Vec<Stored>> {
+    let rows = sqlx::query_as!(
+        Stored,
+        r#"select org_id as "org_id: OrgId", seq, source, at, actor, actor_id, action, target, target_id, changed,
+             status, code, request_id, ip, detail::text as detail, hash
+           from audit_entries where org_id = $1 and seq > $2 and seq <= $3 order by seq limit $4"#,
+        org.0,
+        after,
+        up_to,
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows)
+}
+
+pub(super) async fn head(db: impl PgExecutor<'_>, org: OrgId) -> Result<Option<(i64, Vec<u8>)>> {
+    let row = sqlx::query!("select seq, hash from audit_heads where org_id = $1", org.0)
+        .fetch_optional(db)
+        .await?;
+    Ok(row.map(|row| (row.seq, row.hash)))
+}
+
+pub(super) async fn heads(db: impl PgExecutor<'_>) -> Result<Vec<(OrgId, i64, Vec<u8>)>> {
+    let rows = sqlx::query!(
+        r#"select org_id as "org_id: OrgId", seq, hash from audit_heads order by org_id"#
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.org_id, row.seq, row.hash))
+        .collect())
+}
+
+pub(super) async fn checkpoints(
+    db: impl PgExecutor<'_>,
+    org: OrgId,
+    (after, up_to): (i64, i64),
+    limit: i64,
+) -> Result<Vec<Checkpoint>> {
+    let rows = sqlx::query!(
+        "select seq, hash, at, key_id, signature from audit_checkpoints
+         where org_id = $1 and seq > $2 and seq <= $3 order by seq limit $4",
+        org.0,
+        after,
+        up_to,
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Checkpoint {
+                org: org.0,
+                seq: row.seq,
+                hash: digest(row.hash)?,
+                at: micros(row.at),
+                key_id: row.key_id,
+                signature: digest(row.signature)?,
+            })
+        })
+        .collect()
+}
+
+pub(super) async fn public_keys(
+    db: impl PgExecutor<'_>,
+) -> Result<Vec<(String, Vec<u8>, OffsetDateTime)>> {
+    let rows =
+        sqlx::query!("select id, public_key, created_at from audit_keys order by created_at, id")
+            .fetch_all(db)
+            .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.id, row.public_key, row.created_at))
+        .collect())
 }

@@ -12,9 +12,12 @@ mod store;
 
 use std::sync::Arc;
 
+use serde_json::json;
+
 use self::ended::Found;
 use crate::identity::Caller;
 use crate::kit::{Code, Result};
+use crate::ledger::audit::{Action, Target, record};
 use crate::runs::{RunId, Runs};
 
 pub use report::{Beyond, Difference, Report, Side};
@@ -53,6 +56,11 @@ impl Runs {
             .await?;
         let limits = self.inner.limits.of(found.limits).await?;
         let performed = self.perform(&found, (&resolved, pre), &limits).await?;
+        let mut tx = self.inner.db.begin().await?;
+        let did = caller.did(Action::RunReplayed, Target::new("run", run));
+        let detail = json!({ "agent": agent, "version": resolved.version });
+        record(&mut tx, &[did.detail(&detail)]).await?;
+        tx.commit().await?;
         Ok(compare::report(&found, performed))
     }
 }

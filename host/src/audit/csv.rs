@@ -1,0 +1,70 @@
+//! Rows as RFC 4180. A text that a spreadsheet would take for a formula gets an apostrophe before it; the exact text is
+//! in `export.jsonl`.
+
+use std::borrow::Cow;
+
+use time::format_description::well_known::Rfc3339;
+
+use crate::kit::{Error, Result};
+use crate::ledger::audit::Stored;
+
+const NAMES: [&str; 15] = [
+    "seq",
+    "at",
+    "source",
+    "actor",
+    "actor_id",
+    "action",
+    "target",
+    "target_id",
+    "changed",
+    "status",
+    "code",
+    "request_id",
+    "ip",
+    "detail",
+    "hash",
+];
+
+/// What begins a formula somewhere.
+const FORMULA: [char; 7] = ['=', '+', '-', '@', '\t', '\r', '\n'];
+
+/// These rows, behind the names of the columns where they are the first.
+pub(super) fn of(rows: &[Stored], is_first: bool) -> Result<Vec<u8>> {
+    let mut csv = csv::WriterBuilder::new()
+        .terminator(csv::Terminator::CRLF)
+        .from_writer(Vec::new());
+    if is_first {
+        csv.write_record(NAMES).map_err(Error::internal)?;
+    }
+    for row in rows {
+        let texts = [
+            row.seq.to_string(),
+            row.at.format(&Rfc3339).map_err(Error::internal)?,
+            row.source.clone(),
+            row.actor.clone(),
+            row.actor_id.clone(),
+            row.action.clone(),
+            row.target.clone(),
+            row.target_id.clone(),
+            row.changed.join(" "),
+            row.status.clone(),
+            row.code.clone().unwrap_or_default(),
+            row.request_id.clone().unwrap_or_default(),
+            row.ip.clone().unwrap_or_default(),
+            row.detail.clone().unwrap_or_default(),
+            hex::encode(&row.hash),
+        ];
+        csv.write_record(texts.iter().map(|text| guarded(text).into_owned()))
+            .map_err(Error::internal)?;
+    }
+    csv.into_inner()
+        .map_err(|error| Error::internal(error.into_error()))
+}
+
+fn guarded(text: &str) -> Cow<'_, str> {
+    match text.starts_with(FORMULA) {
+        true => format!("'{text}").into(),
+        false => text.into(),
+    }
+}

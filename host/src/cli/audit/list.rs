@@ -1,0 +1,85 @@
+//! `bulkhead audit list`: rows of one log, newest first, and the filters that exports share.
+
+use crate::cli::client::Target;
+use crate::cli::terminal::view::{at, more};
+use crate::cli::terminal::{Failure, Output};
+
+/// What rows are narrowed to.
+#[derive(Debug, clap::Args)]
+pub(super) struct Narrowed {
+    /// actions, provisioning, deliveries, tools or egress.
+    #[arg(long, default_value = "actions")]
+    pub(super) source: String,
+    /// At or after, such as 2026-11-01T00:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// Before.
+    #[arg(long, value_name = "TIME")]
+    to: Option<String>,
+    /// A key's id, `operator`, or the part of the host that acted.
+    #[arg(long)]
+    actor: Option<String>,
+    /// Such as api_key.created.
+    #[arg(long)]
+    action: Option<String>,
+    /// done, refused, delivered or failed.
+    #[arg(long)]
+    status: Option<String>,
+}
+
+impl Narrowed {
+    pub(super) fn query(&self) -> [(&'static str, Option<String>); 5] {
+        [
+            ("from", self.from.clone()),
+            ("to", self.to.clone()),
+            ("actor", self.actor.clone()),
+            ("action", self.action.clone()),
+            ("status", self.status.clone()),
+        ]
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    narrowed: Narrowed,
+    /// The `next_cursor` of the page before.
+    #[arg(long)]
+    cursor: Option<String>,
+    /// 1 to 200.
+    #[arg(long)]
+    limit: Option<u32>,
+    #[command(flatten)]
+    target: Target,
+}
+
+pub(super) async fn list(args: List, out: Output) -> Result<(), Failure> {
+    let mut query = args.narrowed.query().to_vec();
+    query.push(("cursor", args.cursor));
+    query.push(("limit", args.limit.map(|limit| limit.to_string())));
+    let path = ["audit", args.narrowed.source.as_str()];
+    let page = args.target.client()?.get(&path, &query).await?;
+    if out.is_json() {
+        return out.json(&page);
+    }
+    let rows = page["data"].as_array().into_iter().flatten().map(|row| {
+        [
+            at(row, "/seq"),
+            at(row, "/at"),
+            at(row, "/actor/id"),
+            at(row, "/action"),
+            at(row, "/target/id"),
+            at(row, "/status"),
+            at(row, "/code"),
+            at(row, "/ip"),
+        ]
+    });
+    out.table(
+        [
+            "row", "at", "actor", "action", "target", "status", "code", "from",
+        ],
+        rows.collect(),
+    );
+    more(&page).inspect(|more| out.note(more));
+    Ok(())
+}
