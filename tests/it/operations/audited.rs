@@ -13,8 +13,9 @@ use crate::guests;
 const UNPRIVILEGED: &[(&str, &str)] = &[
     // A run has its own log and usage row; its start is the hot path.
     ("POST", "/v1/orgs/{org}/agents/{agent}/runs"),
-    // It reads.
+    // They read.
     ("POST", "/v1/orgs/{org}/knowledge/search"),
+    ("POST", "/v1/orgs/{org}/guardrails/check"),
 ];
 
 fn mutating() -> impl Iterator<Item = &'static Operation> {
