@@ -16,6 +16,7 @@ use crate::kit::http::csv::Csv;
 /// What usage is grouped by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = UsageGroup)]
 pub enum Group {
     #[default]
     Day,
@@ -26,6 +27,7 @@ pub enum Group {
 
 /// One line of usage. What it is not grouped by is absent; so is what a generation has not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = UsageLine)]
 pub struct Line {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub day: Option<String>,
@@ -97,6 +99,7 @@ pub struct CapShown {
 
 /// A month of an organization.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = UsageReport)]
 pub struct Report {
     /// Such as `2026-11`.
     pub period: String,
