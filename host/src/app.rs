@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::agents::{self, Agents};
 use crate::audit::{self, Audit, Refusals};
+use crate::billing::Billing;
 use crate::config::{BAD_CONFIG, Config};
 use crate::guardrails::{Checker, Guardrails};
 use crate::identity::{Identity, Proven};
@@ -39,6 +40,7 @@ pub struct App {
     pub audit: Audit,
     pub refusals: Refusals,
     pub limits: Limits,
+    pub billing: Billing,
     pub agents: Agents,
     pub models: Models,
     pub knowledge: Knowledge,
@@ -78,6 +80,9 @@ impl App {
 
         let identity = Identity::new(&base);
         let guardrails = Guardrails::new(&base, config.guardrails.clone());
+        let billing =
+            Billing::new(&base, config.billing.clone()).map_err(|what| BAD_CONFIG.because(what))?;
+        billing.check_tiers().await?;
         let audit = Audit::open(&base, &seal, audit_config(&config)).await?;
         let refusals = Refusals::new(&base, config.audit.refusals_per_minute);
         let agents = Agents::new(agents::Parts {
@@ -98,6 +103,7 @@ impl App {
         let runs = Runs::new(runs::Parts {
             base: base.clone(),
             limits: limits.clone(),
+            billing: billing.clone(),
             agents: agents.clone(),
             models: models.clone(),
             knowledge: knowledge.clone(),
@@ -119,6 +125,7 @@ impl App {
             audit,
             refusals,
             limits,
+            billing,
             agents,
             models,
             knowledge,
@@ -272,6 +279,7 @@ hand_out!(
     identity: Identity,
     audit: Audit,
     limits: Limits,
+    billing: Billing,
     agents: Agents,
     models: Models,
     knowledge: Knowledge,

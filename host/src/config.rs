@@ -10,7 +10,9 @@ use figment::providers::{Env, Format as _, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
 use crate::kit::{Code, Error, Result, Secret, egress};
-use crate::{agents, audit, guardrails, knowledge, limits, models, runs, sandbox, webhooks};
+use crate::{
+    agents, audit, billing, guardrails, knowledge, limits, models, runs, sandbox, webhooks,
+};
 
 pub const BAD_CONFIG: Code = Code::new(
     "invalid_configuration",
@@ -38,6 +40,7 @@ pub struct Config {
     /// How long a request that died with its host blocks its `Idempotency-Key`; one at work renews its claim.
     pub idempotency_claim_ms: u64,
     pub limits: limits::Config,
+    pub billing: billing::Config,
     pub sandbox: sandbox::Config,
     pub agents: agents::Config,
     pub runs: runs::Config,
@@ -61,6 +64,7 @@ impl Default for Config {
             body_idle_ms: 30_000,
             idempotency_claim_ms: 30_000,
             limits: limits::Config::default(),
+            billing: billing::Config::default(),
             sandbox: sandbox::Config::default(),
             agents: agents::Config::default(),
             runs: runs::Config::default(),

@@ -18,7 +18,9 @@ use crate::kit::Error;
 use crate::kit::db::{self, Schema};
 use crate::kit::error::{METHOD, NOT_FOUND};
 use crate::kit::http::{Problem, idempotency, incoming, request};
-use crate::{agents, audit, guardrails, identity, knowledge, limits, models, runs, webhooks};
+use crate::{
+    agents, audit, billing, guardrails, identity, knowledge, limits, models, runs, webhooks,
+};
 
 /// How long the database may take to answer a health check.
 const DATABASE_WITHIN: Duration = Duration::from_secs(3);
@@ -35,6 +37,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(identity::http::router())
         .merge(audit::http::router())
         .merge(limits::http::router())
+        .merge(billing::http::router())
         .merge(agents::http::router())
         .merge(models::http::router())
         .merge(knowledge::http::router())

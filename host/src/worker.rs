@@ -14,6 +14,7 @@ pub fn jobs(app: &App) -> Vec<Job> {
     let mut jobs = app.runs.jobs();
     jobs.extend(app.runs.node_jobs());
     jobs.extend(app.knowledge.jobs());
+    jobs.extend(app.billing.jobs());
     jobs.extend(app.refusals.jobs());
     jobs.extend(app.audit.jobs());
     jobs.extend(app.webhooks.jobs());

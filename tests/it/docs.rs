@@ -164,6 +164,8 @@ fn every_stop_reason_has_its_row() {
     // States, where they are no reason as well.
     reasons.remove("completed");
     reasons.remove("failed");
+    let caps = bulkhead::billing::tiers::Dimension::ALL;
+    reasons.extend(caps.map(|dimension| dimension.stop_reason().to_owned()));
     let rows = table(
         &read(&root().join("docs/runs-and-states.md")),
         "Why a run ended",

@@ -71,6 +71,14 @@ const PLANTED: &[Planted] = &[
     ),
     planted("I5", "delete from usage_records where run_id = $1", "its usage row says nothing"),
     planted("I5", "update usage_records set output_tokens = output_tokens + 1 where run_id = $1", "its usage row says"),
+    planted("I5", "delete from usage_steps where run_id = $1", "its generations say 0+0"),
+    planted(
+        "I5",
+        "with run as (select org_id from runs where id = $1)
+         update usage_rollups set runs = runs + 1 where org_id = (select org_id from run)",
+        "its sums say",
+    ),
+    planted("I9", "update usage_steps set org_id = gen_random_uuid() where run_id = $1", "usage of generations of run_"),
     planted(
         "I7",
         "update outbox set fanned_at = null, at = at - interval '2 minutes' where run_id = $1",
@@ -174,6 +182,9 @@ async fn found(db: &PgPool, planted: &Planted, run: uuid::Uuid, key: &str) -> Ve
         "usage_records",
         "guardrail_violations",
         "outbox",
+        "usage_steps",
+        "usage_unfolded",
+        "usage_rollups",
     ];
     for table in tables {
         let keep = format!("create table kept_{table} as table {table}");
@@ -216,6 +227,7 @@ async fn found(db: &PgPool, planted: &Planted, run: uuid::Uuid, key: &str) -> Ve
 async fn each_violation_is_found() {
     let host = TestHost::start().await;
     let (client, provider, run) = a_run(&host).await;
+    host.run_jobs().await;
     let sound = check(host.db())
         .await
         .unwrap_or_else(|error| panic!("{error:?}"));
@@ -223,7 +235,9 @@ async fn each_violation_is_found() {
     for planted in PLANTED {
         let found = found(host.db(), planted, run, &client.key).await;
         let named = found.iter().any(|detail| {
-            detail.contains(planted.told) && detail.contains(&run.simple().to_string())
+            // Sums are of an organization's day, not of one run.
+            let whose = detail.contains(&run.simple().to_string()) || detail.starts_with("org_");
+            detail.contains(planted.told) && whose
         });
         assert!(named, "{}: {found:?} for {}", planted.invariant, planted.by);
         assert!(

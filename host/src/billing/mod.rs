@@ -1,8 +1,33 @@
-//! What runs used: tokens metered while they are received, and one usage row per run that is never changed.
-//! Runs write the row in the transaction that ends them; models meter. Imports no other capability.
+//! What runs used, what that costs, and how much of it an organization may: the token meter, the ledger with its sums,
+//! tiers and caps, and prices. Runs ask before they begin and before each generation, and write
+//! the rows in the transaction that ends them.
 
+pub mod caps;
+mod config;
+mod handle;
+pub mod http;
+mod jobs;
 pub mod meter;
-mod store;
+pub mod period;
+pub mod prices;
+pub mod tiers;
+pub mod usage;
 
+use sqlx::PgConnection;
+
+use crate::kit::Result;
+
+pub use caps::{Gate, Held};
+pub use config::Config;
+pub use handle::Billing;
 pub use meter::{Generation, Meter, Tokens};
-pub use store::{UsageRecord, find, insert_usage};
+pub use prices::{Money, Prices};
+pub use usage::{Bill, UsageRecord, find};
+
+/// Writes what many runs used, in the transaction that ends them.
+pub async fn insert_usage(tx: &mut PgConnection, bills: &[&Bill]) -> Result<()> {
+    if bills.is_empty() {
+        return Ok(());
+    }
+    usage::insert(tx, bills).await
+}

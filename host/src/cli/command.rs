@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 use super::operator::{keys, migrate, nodes};
 use super::terminal::{Failure, Format, Output};
 use super::{
-    audit, cancel, deploy, dev, doctor, guardrails, knowledge, limits, run, runs, serve, versions,
-    webhooks,
+    audit, cancel, deploy, dev, doctor, guardrails, knowledge, limits, run, runs, serve, usage,
+    versions, webhooks,
 };
 
 #[derive(Debug, Parser)]
@@ -37,6 +37,7 @@ pub(super) enum Command {
     Knowledge(knowledge::Args),
     Guardrails(guardrails::Args),
     Limits(limits::Args),
+    Usage(usage::Args),
     Audit(audit::Args),
     Webhooks(webhooks::Args),
     Keys(keys::Args),
@@ -59,6 +60,7 @@ impl Command {
             Self::Knowledge(args) => knowledge::run(args, out).await,
             Self::Guardrails(args) => guardrails::run(args, out).await,
             Self::Limits(args) => limits::run(args, out).await,
+            Self::Usage(args) => usage::run(args, out).await,
             Self::Audit(args) => audit::run(args, out).await,
             Self::Webhooks(args) => webhooks::run(args, out).await,
             Self::Keys(args) => keys::run(args, out).await,

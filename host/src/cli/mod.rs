@@ -18,6 +18,7 @@ mod runs;
 mod serve;
 mod stop;
 mod terminal;
+mod usage;
 mod versions;
 mod webhooks;
 
@@ -27,7 +28,7 @@ use std::time::Duration;
 use clap::Parser as _;
 
 use self::command::{Cli, Command};
-use self::terminal::{Failure, Output, usage};
+use self::terminal::{Failure, Output};
 use crate::sandbox::compile;
 
 /// The whole program.
@@ -43,7 +44,7 @@ pub fn main() -> ExitCode {
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return terminal::usage(&error),
     };
     let out = Output::new(cli.output);
     match on_runtime(cli.command, out) {

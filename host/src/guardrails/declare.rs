@@ -1,5 +1,7 @@
 //! Whether what a version declares can be understood: asked at upload and by the dry run.
 
+use serde_json::json;
+
 use super::{Guardrails, Rules, parse};
 use crate::kit::{Code, Result};
 
@@ -16,6 +18,7 @@ impl Guardrails {
         let (rules, refused) = parse(strings);
         let mut error = GUARDRAILS_REFUSED
             .because("Change the guardrails that `entries` names, and deploy again.");
+        let mut entries = Vec::new();
         for refused in refused {
             if refused.unknown && self.config.allow_unknown {
                 tracing::warn!(
@@ -24,16 +27,20 @@ impl Guardrails {
                 );
                 continue;
             }
-            error = error.entry(
-                "/guardrails",
-                (refused.index, refused.value),
-                refused.reason,
+            error = error.field(
+                format!("/guardrails/{}", refused.index),
+                refused.reason.clone(),
             );
+            entries.push(json!({
+                "index": refused.index,
+                "value": refused.value,
+                "reason": refused.reason,
+            }));
         }
         if error.fields.is_empty() {
             Ok(rules)
         } else {
-            Err(error)
+            Err(error.member("entries", entries))
         }
     }
 }

@@ -20,7 +20,7 @@ pub const CHECKED: &[(&str, &str)] = &[
     ),
     (
         "I5",
-        "an ended run has exactly one usage row, which says what its last event says; an open one has none",
+        "an ended run has exactly one usage row, which says what its last event and its generations say; an open one has none; sums are the rows",
     ),
     (
         "I7",

@@ -30,17 +30,15 @@ pub async fn check(db: &PgPool) -> Result<Vec<Violation>> {
         .await?;
     let mut violations = Vec::new();
     let mut tell = |invariant, found: Vec<String>| {
-        violations.extend(
-            found
-                .into_iter()
-                .map(|detail| Violation { invariant, detail }),
-        );
+        let found = found.into_iter();
+        violations.extend(found.map(|detail| Violation { invariant, detail }));
     };
     tell("I1", store::wrong_ends(&mut *tx, TOLD_MAX).await?);
     tell("I2", store::gaps(&mut *tx, TOLD_MAX).await?);
     tell("I3", store::abandoned(&mut *tx, TOLD_MAX).await?);
     tell("I4", store::wrong_terms(&mut *tx, TOLD_MAX).await?);
     tell("I5", store::wrong_usage(&mut *tx, TOLD_MAX).await?);
+    tell("I5", store::wrong_sums(&mut *tx, TOLD_MAX).await?);
     tell("I7", store::untold(&mut *tx, TOLD_MAX).await?);
     tell("I8", audit::broken(&mut tx, TOLD_MAX).await?);
     tell("I9", store::strays(&mut *tx, TOLD_MAX).await?);

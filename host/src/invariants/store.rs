@@ -88,6 +88,36 @@ pub(super) async fn wrong_usage(db: impl PgExecutor<'_>, limit: i64) -> Result<V
     Ok(found.fetch_all(db).await?)
 }
 
+/// A run's generations are its tokens, and the sums with what is in none yet are the rows.
+pub(super) async fn wrong_sums(db: impl PgExecutor<'_>, limit: i64) -> Result<Vec<String>> {
+    let found = sqlx::query_scalar!(
+        r#"select format('run_%s used %s+%s tokens; its generations say %s+%s', replace(u.run_id::text, '-', ''),
+             u.input_tokens, u.output_tokens, s.input, s.output) as "what!"
+           from usage_records u cross join lateral (
+             select coalesce(sum(input_tokens), 0) as input, coalesce(sum(output_tokens), 0) as output
+             from usage_steps where org_id = u.org_id and run_id = u.run_id) s
+           where u.state is not null and (u.input_tokens <> s.input or u.output_tokens <> s.output)
+           union all
+           select format('org_%s has %s runs with %s+%s tokens on %s; its sums say %s with %s+%s',
+             replace(coalesce(a.org_id, b.org_id)::text, '-', ''), coalesce(a.runs, 0), coalesce(a.input, 0),
+             coalesce(a.output, 0), coalesce(a.day, b.day), coalesce(b.runs, 0), coalesce(b.input, 0),
+             coalesce(b.output, 0))
+           from (
+             select u.org_id, (u.at at time zone 'utc')::date as day, count(*) as runs, sum(u.input_tokens) as input,
+               sum(u.output_tokens) as output
+             from usage_records u where not exists (
+               select from usage_unfolded f where f.org_id = u.org_id and f.run_id = u.run_id)
+             group by 1, 2) a
+           full join (
+             select org_id, day, sum(runs) as runs, sum(input_tokens) as input, sum(output_tokens) as output
+             from usage_rollups group by 1, 2) b on a.org_id = b.org_id and a.day = b.day
+           where (a.runs, a.input, a.output) is distinct from (b.runs, b.input, b.output)
+           limit $1"#,
+        limit
+    );
+    Ok(found.fetch_all(db).await?)
+}
+
 pub(super) async fn strays(db: impl PgExecutor<'_>, limit: i64) -> Result<Vec<String>> {
     let found = sqlx::query_scalar!(
         r#"select format('%s of run_%s in org_%s belong to no run of it', s.what, replace(s.run_id::text, '-', ''),
@@ -97,6 +127,7 @@ pub(super) async fn strays(db: impl PgExecutor<'_>, limit: i64) -> Result<Vec<St
              union all select distinct 'steps', org_id, run_id from run_steps
              union all select distinct 'intents', org_id, run_id from run_intents
              union all select distinct 'usage', org_id, run_id from usage_records
+             union all select distinct 'usage of generations', org_id, run_id from usage_steps
            ) s
            where not exists (select from runs r where r.org_id = s.org_id and r.id = s.run_id) limit $1"#,
         limit

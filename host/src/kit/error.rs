@@ -10,6 +10,17 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 type Cause = Box<dyn StdError + Send + Sync>;
 
+/// What few errors say.
+#[derive(Clone, Debug, Default)]
+pub struct More {
+    pub retry_after: Option<Duration>,
+    /// Further members of the problem, as RFC 9457 allows.
+    pub members: Members,
+}
+
+/// What a problem says beyond its own fields.
+pub type Members = serde_json::Map<String, serde_json::Value>;
+
 /// What a client may match on. `code` never changes its meaning once released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Code {
@@ -33,7 +44,7 @@ impl Code {
             code: self,
             detail: detail.into(),
             fields: Vec::new(),
-            retry_after: None,
+            more: None,
             cause: None,
         }
     }
@@ -60,15 +71,6 @@ pub struct Field {
     /// A JSON pointer into the body.
     pub pointer: String,
     pub detail: String,
-    /// What stands there, where the client cannot know.
-    pub entry: Option<Entry>,
-}
-
-/// One entry of a list that the request did not carry itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    pub index: usize,
-    pub value: String,
 }
 
 /// Why something was not done. `detail` may be shown to the caller; `cause` may not.
@@ -77,7 +79,7 @@ pub struct Error {
     pub code: Code,
     pub detail: String,
     pub fields: Vec<Field>,
-    pub retry_after: Option<Duration>,
+    pub more: Option<Box<More>>,
     cause: Option<Cause>,
 }
 
@@ -115,23 +117,19 @@ impl Error {
         self.fields.push(Field {
             pointer: pointer.into(),
             detail: detail.into(),
-            entry: None,
-        });
-        self
-    }
-
-    /// An entry of a list is wrong that the request did not carry itself.
-    pub fn entry(mut self, list: &str, (index, value): (usize, String), reason: String) -> Self {
-        self.fields.push(Field {
-            pointer: format!("{list}/{index}"),
-            detail: reason,
-            entry: Some(Entry { index, value }),
         });
         self
     }
 
     pub fn retry_after(mut self, wait: Duration) -> Self {
-        self.retry_after = Some(wait);
+        self.more.get_or_insert_default().retry_after = Some(wait);
+        self
+    }
+
+    /// A further member of the problem: what a program needs to act on it.
+    pub fn member(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
+        let more = self.more.get_or_insert_default();
+        more.members.insert(name.to_owned(), value.into());
         self
     }
 

@@ -83,6 +83,9 @@ pub struct Finish {
     pub reason: FinishReason,
     pub input_tokens: u64,
     pub output_tokens: u64,
+    /// Of the input, what the provider had in its cache; of the output, what was thought and not said. Not told to guests.
+    pub cached_tokens: u64,
+    pub reasoning_tokens: u64,
     /// The provider gave no count.
     pub estimated: bool,
 }

@@ -16,6 +16,8 @@ pub(super) struct Clean {
     stream: Stream,
     text: redact::Stream,
     counts: Counts,
+    /// Parts of the provider's count that guests are not told.
+    parts: (u64, u64),
     /// What follows text that was held back.
     next: Option<Piece>,
 }
@@ -26,6 +28,7 @@ impl Clean {
             stream,
             text: guard.stream(At::Model),
             counts: Counts::default(),
+            parts: (0, 0),
             next: None,
         }
     }
@@ -43,7 +46,12 @@ impl Clean {
                     }
                     return Ok(Ok(Some(wit::Chunk::Text(text))));
                 }
-                Ok(chunk) => Ok(chunk.map(wit::Chunk::from)),
+                Ok(chunk) => {
+                    if let Some(Chunk::Finish(finish)) = &chunk {
+                        self.parts = (finish.cached_tokens, finish.reasoning_tokens);
+                    }
+                    Ok(chunk.map(wit::Chunk::from))
+                }
                 Err(error) => Err(told(error)?),
             };
             match &mut piece {
@@ -61,6 +69,11 @@ impl Clean {
             self.next = Some(piece);
             return Ok(Ok(Some(wit::Chunk::Text(rest))));
         }
+    }
+
+    /// Cached tokens of what was asked, and those of reasoning.
+    pub(super) fn parts(&self) -> (u64, u64) {
+        self.parts
     }
 
     /// Credentials that were taken out of its text.

@@ -48,7 +48,7 @@ impl Models {
         org: OrgId,
         alias: &str,
         request: Request,
-        (meter, _intent): (&Meter, &Intent),
+        (meter, intent): (&Meter, &Intent),
     ) -> Result<(Resolved, Stream), GenerateError> {
         request.check()?;
         let (tell, told) = oneshot::channel();
@@ -57,6 +57,10 @@ impl Models {
         let mut out = Out {
             chunks: send,
             meter: meter.clone(),
+            of: meter::Of {
+                seq: intent.seq(),
+                ..meter::Of::default()
+            },
             generation: None,
         };
         let task = AbortOnDropHandle::new(self.tasks.spawn(async move {
@@ -69,6 +73,8 @@ impl Models {
             let Ok((resolved, target)) = target else {
                 return;
             };
+            out.of.connection.clone_from(&resolved.connection);
+            out.of.model.clone_from(&resolved.model);
             if let Err(error) = models
                 .answer(&resolved.model, target, request, &mut out)
                 .await
@@ -115,13 +121,15 @@ fn interrupted() -> GenerateError {
 pub(super) struct Out {
     chunks: mpsc::Sender<Piece>,
     meter: Meter,
+    of: meter::Of,
     generation: Option<Generation>,
 }
 
 impl Out {
     /// From here the provider may be at work, and its input counts.
     pub(super) fn begin(&mut self, request: &Request) {
-        self.generation = Some(self.meter.begin(meter::estimate(request.chars())));
+        let input_estimate = meter::estimate(request.chars());
+        self.generation = Some(self.meter.begin(self.of.clone(), input_estimate));
     }
 
     /// The provider did nothing for this request.
@@ -148,6 +156,8 @@ impl Finish {
         Tokens {
             input: self.input_tokens,
             output: self.output_tokens,
+            cached: self.cached_tokens,
+            reasoning: self.reasoning_tokens,
             estimated: self.estimated,
         }
     }

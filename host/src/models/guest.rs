@@ -13,7 +13,8 @@ use super::clean::{self, Clean};
 use super::recorded::{Answer, Recorded};
 
 use super::{GenerateError, Models, Request, Resolved, convert};
-use crate::billing::{Meter, meter};
+use crate::billing::caps;
+use crate::billing::{Gate, Meter, meter};
 use crate::guardrails::redact::Counts;
 use crate::guardrails::{At, Guard, Judge};
 use crate::kit::OrgId;
@@ -27,7 +28,7 @@ pub const KIND: &str = "model.generate";
 /// two lives of a run.
 const REQUEST_BYTES_MAX: usize = 1 << 20;
 
-pub use super::recorded::recorded_tokens;
+pub use super::recorded::{recorded_of, recorded_tokens};
 
 /// What models keep of a run.
 #[derive(Clone, Debug)]
@@ -42,6 +43,8 @@ pub struct Context {
     pub guard: Arc<Guard>,
     /// Who is asked about the arguments of tools, where somebody is.
     pub judge: Option<Judge>,
+    /// What may forbid the run another generation.
+    pub gate: Gate,
 }
 
 /// The models of a guest's organization, for one call.
@@ -151,7 +154,12 @@ impl View<'_> {
         let generation = match self.journal.intend(KIND, asked, repeat).await? {
             Intended::Recorded(answered) => {
                 match serde_json::from_value(answered.response).map_err(unreadable)? {
-                    Answer::Ok(recorded) => self.replayed(recorded, answered.ended_at),
+                    Answer::Ok(recorded) => {
+                        self.replayed(answered.seq, recorded, answered.ended_at)
+                    }
+                    Answer::Cap(dimension) => {
+                        return Err(wasmtime::Error::new(caps::ends(dimension)));
+                    }
                     Answer::Err(error) => {
                         self.journal.arrive(answered.ended_at);
                         return Ok(Err(error));
@@ -201,6 +209,7 @@ impl View<'_> {
                 let piece = stream.next(&guard).await?;
                 if taking.taken.take_in(&piece) {
                     taking.taken.redacted = stream.redacted();
+                    (taking.taken.cached_tokens, taking.taken.reasoning_tokens) = stream.parts();
                     taking.record(self.journal).await?;
                 }
                 piece
@@ -277,6 +286,13 @@ impl View<'_> {
             models, org, meter, ..
         } = &*self.context;
         let input_estimate = meter::estimate(request.chars());
+        if let Some(dimension) = self.context.gate.refuses(meter, input_estimate).await? {
+            let response = serde_json::to_value(Answer::Cap(dimension))?;
+            self.journal
+                .end(intent.into_ticket(), response, false)
+                .await?;
+            return Err(wasmtime::Error::new(caps::ends(dimension)));
+        }
         let started = models
             .generate(*org, alias, request, (meter, &intent))
             .await;
@@ -290,6 +306,8 @@ impl View<'_> {
                     input_estimate,
                     error: None,
                     redacted: Counts::default(),
+                    cached_tokens: 0,
+                    reasoning_tokens: 0,
                 };
                 let ticket = Some(ticket);
                 Ok(Ok(Source::Live {
@@ -308,9 +326,9 @@ impl View<'_> {
     }
 
     /// Meters what an earlier life of the run received, once more: the run has one meter in each life.
-    fn replayed(&mut self, recorded: Recorded, ended_at: OffsetDateTime) -> Source {
-        let meter = &self.context.meter;
-        meter.settle(meter.begin(0), recorded.tokens());
+    fn replayed(&mut self, seq: i32, recorded: Recorded, ended_at: OffsetDateTime) -> Source {
+        let tokens = recorded.tokens();
+        self.context.meter.again(recorded.of(seq), tokens);
         self.context.guard.redacted(At::Model, &recorded.redacted);
         Source::Replayed {
             recorded,

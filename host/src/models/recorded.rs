@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::convert;
+use crate::billing::caps::Dimension;
 use crate::billing::{Tokens, meter};
 use crate::guardrails::redact::Counts;
 use crate::sandbox::bindings::bulkhead::agent::model as wit;
@@ -23,6 +24,11 @@ pub(super) struct Recorded {
     /// Credentials that were taken out of it.
     #[serde(default, skip_serializing_if = "Counts::is_empty")]
     pub(super) redacted: Counts,
+    /// Parts of the provider's count that guests are not told.
+    #[serde(default)]
+    pub(super) cached_tokens: u64,
+    #[serde(default)]
+    pub(super) reasoning_tokens: u64,
 }
 
 /// The step's response.
@@ -31,6 +37,8 @@ pub(super) struct Recorded {
 pub(super) enum Answer {
     Ok(Recorded),
     Err(wit::Error),
+    /// A cap of the organization forbade it, and ended the run.
+    Cap(Dimension),
 }
 
 impl Recorded {
@@ -59,6 +67,8 @@ impl Recorded {
             Some(usage) => Tokens {
                 input: usage.input_tokens,
                 output: usage.output_tokens,
+                cached: self.cached_tokens,
+                reasoning: self.reasoning_tokens,
                 estimated: usage.estimated,
             },
             // Refused before anything was generated.
@@ -67,7 +77,16 @@ impl Recorded {
                 input: self.input_estimate,
                 output: meter::estimate(self.chunks.iter().map(convert::chars).sum()),
                 estimated: true,
+                ..Tokens::default()
             },
+        }
+    }
+
+    pub(super) fn of(&self, seq: i32) -> meter::Of {
+        meter::Of {
+            seq,
+            connection: self.connection.clone(),
+            model: self.model.clone(),
         }
     }
 
@@ -95,8 +114,19 @@ impl Recorded {
 /// The tokens of a recorded generation, as its step's response states them: for runs that are ended from their
 /// journal alone.
 pub fn recorded_tokens(response: &str) -> Tokens {
+    recorded_of(0, response).1
+}
+
+/// The same, with what generated it.
+pub fn recorded_of(seq: i32, response: &str) -> (meter::Of, Tokens) {
     match serde_json::from_str(response) {
-        Ok(Answer::Ok(recorded)) => recorded.tokens(),
-        _ => Tokens::default(),
+        Ok(Answer::Ok(recorded)) => (recorded.of(seq), recorded.tokens()),
+        _ => (
+            meter::Of {
+                seq,
+                ..meter::Of::default()
+            },
+            Tokens::default(),
+        ),
     }
 }

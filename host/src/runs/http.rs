@@ -189,6 +189,7 @@ impl Runs {
             .into_iter()
             .next()
             .ok_or_else(|| Error::not_found("run"))?;
+        run.show_cost(&self.inner.billing);
         // A run that is older than the sets is shown without.
         if run.limits_digest.is_some() {
             run.show_limits(&*self.inner.limits.of(run.limits_digest).await?);
@@ -253,13 +254,15 @@ impl Runs {
             from: query.from,
             to: query.to,
         };
-        let rows = store::list(
+        let mut rows = store::list(
             &self.inner.db,
             (caller.org, agent),
             &filter,
             (start, limit + 1),
         )
         .await?;
+        rows.iter_mut()
+            .for_each(|run| run.show_cost(&self.inner.billing));
         Ok(self.inner.cursors.page(rows, limit, &name, |run| {
             (
                 Cursor {

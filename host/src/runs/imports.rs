@@ -78,6 +78,7 @@ pub(super) struct Of<'a> {
     pub(super) agent: &'a str,
     pub(super) record: &'a Arc<Record>,
     pub(super) tokens: &'a billing::Meter,
+    pub(super) gate: &'a billing::Gate,
     pub(super) tasks: &'a Tasks,
 }
 
@@ -95,6 +96,7 @@ impl Capabilities {
             agent: &work.resolved.name,
             record: &work.record,
             tokens: &work.tokens,
+            gate: &work.gate,
             tasks,
         };
         self.guest_of(host, Box::new(journal), of)
@@ -118,6 +120,7 @@ impl Capabilities {
                 meter: of.tokens.clone(),
                 guard: of.record.guard(),
                 judge: Some(judge.clone()),
+                gate: of.gate.clone(),
             },
             knowledge: knowledge::guest::Context::new(
                 self.knowledge.clone(),

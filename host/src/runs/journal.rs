@@ -14,7 +14,7 @@ use super::log::{Record, Withdrawn};
 
 use crate::billing::{self, Tokens, meter::estimate};
 use crate::kit::Result;
-use crate::models::guest::recorded_tokens;
+use crate::models::guest::{recorded_of, recorded_tokens};
 use crate::sandbox::{Answered, Begun, Intended, Intent, Journal, Left, Meter, Repeat, Ticket};
 
 /// Generations are counted by what they brought.
@@ -63,9 +63,7 @@ pub struct RunJournal {
 
 impl RunJournal {
     pub fn new(record: Arc<Record>, meter: Arc<Meter>, tokens: billing::Meter, past: Past) -> Self {
-        for effect in past.effects.values() {
-            count(&tokens, effect.lost);
-        }
+        remember(&tokens, &past);
         Self {
             record,
             meter,
@@ -80,6 +78,7 @@ impl RunJournal {
     fn look(&mut self, kind: &str, digest: &[u8]) -> Result<(i32, Option<Answered>)> {
         let seq = self.next;
         self.next += 1;
+        self.tokens.called(kind);
         let Some(step) = self.past.steps.remove(&seq) else {
             return Ok((seq, None));
         };
@@ -90,6 +89,7 @@ impl RunJournal {
         let response = serde_json::from_str(&step.response)
             .map_err(|_| DIVERGED.because(format!("Step {seq} cannot be read.")))?;
         let answered = Answered {
+            seq,
             response,
             ended_at: step.ended_at,
         };
@@ -197,7 +197,7 @@ impl RunJournal {
             let tokens = recorded_tokens(&step.response);
             add(&mut new, tokens.input, tokens.output);
         }
-        count(&self.tokens, new);
+        self.tokens.lost(seq, new);
         // Lost before: counted when this life began, and carried on by the row that is written now.
         for earlier in open.into_iter().chain(behind.effects.values()) {
             add(&mut new, earlier.lost.input, earlier.lost.output);
@@ -224,10 +224,15 @@ fn add(sum: &mut Tokens, input: u64, output: u64) {
     sum.estimated |= input + output > 0;
 }
 
-/// Adds tokens to the run's count that no generation of this life brings.
-fn count(meter: &billing::Meter, tokens: Tokens) {
-    if tokens != Tokens::default() {
-        meter.settle(meter.begin(0), tokens);
+/// Tells the meter what earlier lives used: what was lost, and what was answered and is to be answered again. Said
+/// twice, it counts once.
+pub fn remember(meter: &billing::Meter, past: &Past) {
+    for (seq, effect) in &past.effects {
+        meter.lost_before(*seq, effect.lost);
+    }
+    for (seq, step) in past.steps.iter().filter(|(_, step)| step.kind == GENERATE) {
+        let (of, tokens) = recorded_of(*seq, &step.response);
+        meter.before(of, tokens);
     }
 }
 

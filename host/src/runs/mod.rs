@@ -22,6 +22,7 @@ use sqlx::PgPool;
 use tokio::sync::watch;
 
 use crate::agents::Agents;
+use crate::billing::Billing;
 use crate::id;
 use crate::kit::commit::Writer;
 use crate::kit::http::Cursors;
@@ -52,6 +53,7 @@ struct Inner {
     cursors: Cursors,
     tasks: Tasks,
     limits: Limits,
+    billing: Billing,
     agents: Agents,
     capabilities: imports::Capabilities,
     sandbox: Sandbox,
@@ -65,16 +67,4 @@ struct Inner {
     config: Config,
     /// No new runs, and none claimed.
     escalated: watch::Sender<bool>,
-}
-
-impl Runs {
-    /// This host among the hosts of its database.
-    pub fn node(&self) -> NodeId {
-        self.inner.node
-    }
-
-    /// The runs of this node that have not ended.
-    pub fn registry(&self) -> log::Registry {
-        self.inner.live.clone()
-    }
 }

@@ -10,6 +10,7 @@ use super::nodes::announce::Announce;
 use super::nodes::presence::Presence;
 use super::{Inner, NodeId, Runs, imports, log, start};
 use crate::agents::Agents;
+use crate::billing::Billing;
 use crate::guardrails::{Checker, Guardrails};
 use crate::kit::Base;
 use crate::kit::commit::{Shape, Writer};
@@ -83,6 +84,7 @@ impl Default for Config {
 pub struct Parts {
     pub base: Base,
     pub limits: Limits,
+    pub billing: Billing,
     pub agents: Agents,
     pub models: Models,
     pub knowledge: Knowledge,
@@ -123,6 +125,7 @@ impl Runs {
                 cursors,
                 tasks,
                 limits: parts.limits,
+                billing: parts.billing,
                 agents: parts.agents,
                 capabilities: imports::Capabilities {
                     models: parts.models,
@@ -143,5 +146,17 @@ impl Runs {
                 escalated: watch::Sender::new(false),
             }),
         }
+    }
+}
+
+impl Runs {
+    /// This host among the hosts of its database.
+    pub fn node(&self) -> NodeId {
+        self.inner.node
+    }
+
+    /// The runs of this node that have not ended.
+    pub fn registry(&self) -> log::Registry {
+        self.inner.live.clone()
     }
 }

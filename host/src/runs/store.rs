@@ -7,7 +7,7 @@ use super::log::record::Key;
 use super::view::{RunView, StepTokens, StepView};
 use super::{NodeId, RunId, Usage};
 use crate::agents::AgentId;
-use crate::billing::UsageRecord;
+use crate::billing::{Money, UsageRecord};
 use crate::identity::KeyId;
 use crate::kit::http::Cursor;
 use crate::kit::{Error, OrgId, Result};
@@ -52,14 +52,23 @@ pub(super) fn usage_record(row: &NewRow, usage: Usage, at: OffsetDateTime) -> Us
         run_id: row.run.0,
         agent_id: row.agent.0,
         version: row.version,
+        started_at: row.created_at,
         at,
+        state: "",
         input_tokens: usage.input_tokens,
         output_tokens: usage.output_tokens,
+        cached_tokens: 0,
+        reasoning_tokens: 0,
         estimated: usage.estimated,
         fuel: usage.fuel,
         wall_ms: usage.wall_ms,
         memory_peak_bytes: usage.memory_peak_bytes,
         host_calls: usage.host_calls,
+        tool_calls: 0,
+        egress_bytes: 0,
+        knowledge_queries: 0,
+        cost_picos: 0,
+        unpriced: true,
     }
 }
 
@@ -89,6 +98,8 @@ struct RunRow {
     wall_ms: Option<i64>,
     memory_peak_bytes: Option<i64>,
     host_calls: Option<i64>,
+    cost_picos: Option<i64>,
+    unpriced: Option<bool>,
 }
 
 impl TryFrom<RunRow> for RunView {
@@ -125,6 +136,11 @@ impl TryFrom<RunRow> for RunView {
             guest_log: json(row.guest_log)?,
             metadata: json(row.metadata)?,
             limits: None,
+            cost: None,
+            billed: row.cost_picos.map(|picos| {
+                let priced = row.unpriced == Some(false);
+                priced.then(|| Money(picos.into()))
+            }),
             limits_digest: row.limits_digest.and_then(|digest| digest.try_into().ok()),
         })
     }
@@ -155,7 +171,7 @@ pub(super) async fn list(
              r.blocked::text as blocked, r.receipt::text as receipt, r.guest_log::text as guest_log, r.metadata::text as metadata,
              r.limits_digest, u.input_tokens as "input_tokens?", u.output_tokens as "output_tokens?", u.estimated as "estimated?",
              u.fuel as "fuel?", u.wall_ms as "wall_ms?", u.memory_peak_bytes as "memory_peak_bytes?",
-             u.host_calls as "host_calls?"
+             u.host_calls as "host_calls?", u.cost_picos as "cost_picos?", u.unpriced as "unpriced?"
            from agents a
            join runs r on r.org_id = a.org_id and r.agent_id = a.id
            left join usage_records u on u.org_id = r.org_id and u.run_id = r.id

@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::{Receipt, RunId, Usage};
+use crate::billing::{Billing, Money};
 use crate::limits::{Bound, Digest, Each, Effective, Source};
 
 /// A run.
@@ -64,9 +65,33 @@ pub struct RunView {
     pub limits: Option<Each<Bound>>,
     #[serde(skip)]
     pub(super) limits_digest: Option<Digest>,
+    /// What it cost; where the host has prices, and the run has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
+    /// The cost as it was billed; within, none where a part of it has no price.
+    #[serde(skip)]
+    pub(super) billed: Option<Option<Money>>,
+}
+
+/// What a run cost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Cost {
+    /// Exact, such as `0.0012345`; null where a part of it has no price.
+    pub amount: Option<String>,
+    pub currency: String,
 }
 
 impl RunView {
+    pub(super) fn show_cost(&mut self, billing: &Billing) {
+        if billing.prices().is_empty() {
+            return;
+        }
+        self.cost = self.billed.map(|cost| Cost {
+            amount: cost.map(|cost| cost.to_string()),
+            currency: billing.currency().to_owned(),
+        });
+    }
+
     /// The limits of its set, those apart that its own request made smaller.
     pub(super) fn show_limits(&mut self, set: &Effective) {
         let mut limits = set.each.clone();

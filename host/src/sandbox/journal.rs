@@ -66,6 +66,11 @@ impl Intent {
         Self { ticket, key }
     }
 
+    /// Its place in the journal.
+    pub fn seq(&self) -> i32 {
+        self.ticket.seq
+    }
+
     pub fn idempotency_key(&self) -> &str {
         &self.key
     }
@@ -91,6 +96,7 @@ pub enum Repeat {
 /// A recorded answer.
 #[derive(Debug)]
 pub struct Answered {
+    pub seq: i32,
     pub response: Value,
     /// What the frozen clock says from then on.
     pub ended_at: OffsetDateTime,

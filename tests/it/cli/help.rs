@@ -3,7 +3,7 @@
 use super::program::run;
 
 /// Every command, and every command of a command.
-const COMMANDS: [&[&str]; 48] = [
+const COMMANDS: [&[&str]; 55] = [
     &[],
     &["dev"],
     &["serve"],
@@ -30,6 +30,13 @@ const COMMANDS: [&[&str]; 48] = [
     &["limits"],
     &["limits", "show"],
     &["limits", "set"],
+    &["usage"],
+    &["usage", "show"],
+    &["usage", "export"],
+    &["usage", "tiers"],
+    &["usage", "set-tier"],
+    &["usage", "give"],
+    &["usage", "spend-cap"],
     &["audit"],
     &["audit", "list"],
     &["audit", "export"],

@@ -29,6 +29,7 @@ impl Journal for Tape {
         assert_eq!(kind, "knowledge.search");
         let begun = match self.recorded.pop_front() {
             Some(response) => Begun::Recorded(Answered {
+                seq: 1,
                 response,
                 ended_at: self.now.expect("the tape knows the time"),
             }),

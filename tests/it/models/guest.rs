@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bulkhead::billing::Meter;
+use bulkhead::billing::{Gate, Meter};
 use bulkhead::guardrails::Guard;
 use bulkhead::kit::Error;
 use bulkhead::models::guest::{Context, View, recorded_tokens};
@@ -36,6 +36,8 @@ struct Tape {
     recorded: VecDeque<(Value, Value)>,
     taken: Vec<(Value, Value, bool)>,
     arrived: Option<OffsetDateTime>,
+    /// How many generations were asked for.
+    asked: i32,
 }
 
 impl Tape {
@@ -46,6 +48,7 @@ impl Tape {
             taken: Vec::new(),
             arrived: None,
             granted: None,
+            asked: 0,
         }
     }
 
@@ -59,6 +62,7 @@ impl Tape {
             taken: Vec::new(),
             arrived: None,
             granted: None,
+            asked: 0,
             db: self.db,
         }
     }
@@ -80,10 +84,13 @@ impl Journal for Tape {
         repeat: Repeat,
     ) -> BoxFuture<'a, wasmtime::Result<Intended>> {
         assert!(matches!(repeat, Repeat::Costs { input_tokens: 1.. }));
+        self.asked += 1;
+        let seq = self.asked;
         Box::pin(async move {
             if let Some((asked, response)) = self.recorded.pop_front() {
                 assert_eq!(asked, request);
                 return Ok(Intended::Recorded(Answered {
+                    seq,
                     response,
                     ended_at: RECORDED,
                 }));
@@ -91,7 +98,8 @@ impl Journal for Tape {
             if let Some(granted) = self.granted.take() {
                 return Ok(Intended::Granted(granted));
             }
-            let ticket = intent::ticket(kind, request, datetime!(2026-01-02 03:04:05 UTC));
+            let mut ticket = intent::ticket(kind, request, datetime!(2026-01-02 03:04:05 UTC));
+            ticket.seq = seq;
             Ok(Intended::Granted(intent::granted(&self.db, ticket).await))
         })
     }
@@ -136,6 +144,7 @@ impl Life {
                 meter: Meter::new(),
                 guard: Guard::new(Arc::default()),
                 judge: None,
+                gate: Gate::open(),
             },
             host: Host::new(Limits::default(), meter, [7; 32]),
             tape,

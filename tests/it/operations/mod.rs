@@ -67,6 +67,8 @@ const OPERATIONS: &[Operation] = &[
         "read",
         r#"{"guardrails":["pii.redact","max_tokens=10"],"text":"jane@example.com"}"#,
     ),
+    ("GET", "/v1/orgs/{org}/usage", "read", ""),
+    ("GET", "/v1/orgs/{org}/usage/export.csv", "read", ""),
     ("GET", "/v1/orgs/{org}/limits", "read", ""),
     (
         "PUT",

@@ -40,6 +40,23 @@ impl Client {
         self.answer(self.request(Method::GET, url)).await
     }
 
+    /// An answer that is no JSON.
+    pub(in crate::cli) async fn text(
+        &self,
+        path: &[&str],
+        query: &[(&str, Option<String>)],
+    ) -> Result<String, Failure> {
+        let mut url = self.url(path)?;
+        for (name, value) in query {
+            if let Some(value) = value {
+                url.query_pairs_mut().append_pair(name, value);
+            }
+        }
+        let request = self.request(Method::GET, url).timeout(ANSWERS_WITHIN);
+        let body = bytes(self.send(request).await?).await?;
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
     /// An answer that is taken as it comes, however large it is.
     pub(in crate::cli) async fn fetch(
         &self,

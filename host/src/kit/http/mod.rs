@@ -1,6 +1,7 @@
 //! The conventions every endpoint keeps: problems, bodies, pages, idempotency, request ids, SSE.
 
 pub mod body;
+pub mod csv;
 pub mod cursor;
 pub mod idempotency;
 pub mod incoming;

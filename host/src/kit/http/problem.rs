@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::kit::Error;
+use crate::kit::error::Members;
 
 /// What a refused request is answered with.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -25,9 +26,10 @@ pub struct Problem {
     pub request_id: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<ProblemField>,
-    /// Entries of a list that are wrong, where the request did not carry the list itself.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub entries: Vec<ProblemEntry>,
+    /// Members that the code's page in the handbook tells of.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    pub members: Members,
 }
 
 /// One field of the body that is wrong.
@@ -36,14 +38,6 @@ pub struct ProblemField {
     /// A JSON pointer into the body.
     pub pointer: String,
     pub detail: String,
-}
-
-/// One entry of a list that is wrong.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-pub struct ProblemEntry {
-    pub index: usize,
-    pub value: String,
-    pub reason: String,
 }
 
 /// In the extensions of every refusing response: the code it was refused with, for layers.
@@ -67,18 +61,11 @@ impl From<&Error> for Problem {
                     detail: field.detail.clone(),
                 })
                 .collect(),
-            entries: error
-                .fields
-                .iter()
-                .filter_map(|field| {
-                    let entry = field.entry.as_ref()?;
-                    Some(ProblemEntry {
-                        index: entry.index,
-                        value: entry.value.clone(),
-                        reason: field.detail.clone(),
-                    })
-                })
-                .collect(),
+            members: error
+                .more
+                .as_ref()
+                .map(|more| more.members.clone())
+                .unwrap_or_default(),
         }
     }
 }
@@ -100,7 +87,7 @@ impl IntoResponse for Error {
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
-        if let Some(wait) = self.retry_after {
+        if let Some(wait) = self.more.and_then(|more| more.retry_after) {
             headers.insert(
                 header::RETRY_AFTER,
                 HeaderValue::from(wait.as_secs().max(1)),

@@ -40,6 +40,8 @@ pub(in crate::models) async fn answer(
         reason,
         input_tokens: meter::estimate(request.chars()),
         output_tokens: meter::estimate(written),
+        cached_tokens: 0,
+        reasoning_tokens: 0,
         // Its tokens are characters by definition: this is its own count.
         estimated: false,
     }))

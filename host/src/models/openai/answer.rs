@@ -10,7 +10,7 @@ use super::super::chat::{Chunk, Finish, FinishReason, GenerateError, Request, To
 use super::client::broken;
 use super::fault::clamp;
 use super::scrub::Scrub;
-use crate::billing::meter;
+use crate::billing::{Tokens, meter};
 
 const CALLS_MAX: usize = 64;
 const CALL_ID_BYTES_MAX: usize = 256;
@@ -23,7 +23,7 @@ pub(super) struct Answer {
     reason: Option<FinishReason>,
     /// The endpoint said `[DONE]`.
     is_done: bool,
-    usage: Option<(u64, u64)>,
+    usage: Option<Tokens>,
     /// Of text and calls together.
     bytes_left: usize,
     call_bytes_max: usize,
@@ -84,6 +84,18 @@ struct FunctionDelta {
 struct Usage {
     prompt_tokens: Option<u64>,
     completion_tokens: Option<u64>,
+    prompt_tokens_details: Option<PromptDetails>,
+    completion_tokens_details: Option<CompletionDetails>,
+}
+
+#[derive(Default, Deserialize)]
+struct PromptDetails {
+    cached_tokens: Option<u64>,
+}
+
+#[derive(Default, Deserialize)]
+struct CompletionDetails {
+    reasoning_tokens: Option<u64>,
 }
 
 impl Answer {
@@ -119,9 +131,20 @@ impl Answer {
         if let Some(Usage {
             prompt_tokens: Some(input),
             completion_tokens: Some(output),
+            prompt_tokens_details,
+            completion_tokens_details,
         }) = event.usage
         {
-            self.usage = Some((input, output));
+            let cached = prompt_tokens_details.and_then(|details| details.cached_tokens);
+            let reasoning = completion_tokens_details.and_then(|details| details.reasoning_tokens);
+            // A part is no more than the whole, whatever the provider says.
+            self.usage = Some(Tokens {
+                input,
+                output,
+                cached: cached.unwrap_or(0).min(input),
+                reasoning: reasoning.unwrap_or(0).min(output),
+                estimated: false,
+            });
         }
         for choice in event.choices.into_iter().flatten() {
             // One answer was asked for.
@@ -166,14 +189,19 @@ impl Answer {
             FinishReason::ToolCalls => FinishReason::Stop,
             other => other,
         };
-        let counted = self.usage;
-        let (input_tokens, output_tokens) =
-            counted.unwrap_or((self.input_estimate, meter::estimate(self.output_chars)));
+        let counted = self.usage.unwrap_or(Tokens {
+            input: self.input_estimate,
+            output: meter::estimate(self.output_chars),
+            estimated: true,
+            ..Tokens::default()
+        });
         self.chunks.push(Chunk::Finish(Finish {
             reason,
-            input_tokens,
-            output_tokens,
-            estimated: counted.is_none(),
+            input_tokens: counted.input,
+            output_tokens: counted.output,
+            cached_tokens: counted.cached,
+            reasoning_tokens: counted.reasoning,
+            estimated: counted.estimated,
         }));
         Ok(())
     }

@@ -45,6 +45,8 @@ pub struct Work {
     /// What the guest used, readable while it runs.
     pub meter: Arc<Meter>,
     pub tokens: billing::Meter,
+    /// What may forbid it another generation.
+    pub gate: billing::Gate,
     /// What earlier lives of the run left.
     pub past: Past,
     /// What they are known to have used: this life counts anew, and may not come as far.
@@ -71,6 +73,7 @@ impl Work {
             record,
             meter,
             tokens: billing::Meter::default(),
+            gate: billing::Gate::open(),
             past: Past::default(),
             used: Usage::default(),
             waits: QUEUED,

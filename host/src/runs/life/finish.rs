@@ -9,11 +9,14 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use super::execute::{Ended, Stopped, Work, in_flight};
+use crate::billing::caps::{self, CAP_REACHED, Dimension};
+use crate::billing::meter::KNOWLEDGE;
+use crate::billing::{Bill, UsageRecord};
 use crate::guardrails::{At, Guard, Violation};
 use crate::kit::{Error, Result};
 use crate::runs::log::change::{End, FENCED};
 use crate::runs::log::event::Done;
-use crate::runs::log::record::Rest;
+use crate::runs::log::record::{Rest, tool_calls};
 use crate::runs::log::step::DIVERGED;
 use crate::runs::log::{Change, Event, StopCause, all_events, notices, text_of};
 use crate::runs::start::occurred;
@@ -43,7 +46,9 @@ impl Runs {
         if let Ended::Lost(error) = &ended {
             tracing::error!(run = %work.row.run, %error, cause = error.chain(), "a run was lost to the host");
         }
-        if let Ended::Faulted(Fault::Host(error)) = &ended {
+        if let Ended::Faulted(Fault::Host(error)) = &ended
+            && cap(error).is_none()
+        {
             tracing::error!(run = %work.row.run, error = format!("{error:#}"), "a host call failed");
         }
         let rest = match work.record.rest() {
@@ -90,6 +95,34 @@ impl Runs {
         }
     }
 
+    /// What the run used, and the rows that say so: the same tokens in both.
+    fn bill(
+        &self,
+        work: &Work,
+        (state, tool_calls): (&'static str, i64),
+        now: OffsetDateTime,
+    ) -> (Usage, Bill) {
+        let entries = work.tokens.entries();
+        let mut usage = usage(work, now);
+        let asked = work
+            .past
+            .steps
+            .values()
+            .filter(|step| step.kind == KNOWLEDGE);
+        let asked = work.tokens.knowledge_queries().max(asked.count() as u64);
+        let record = UsageRecord {
+            state,
+            tool_calls,
+            knowledge_queries: i64::try_from(asked).unwrap_or(i64::MAX),
+            ..store::usage_record(&work.row, usage, now)
+        };
+        let bill = Bill::new(self.inner.billing.prices(), record, entries);
+        usage.input_tokens = bill.run.input_tokens;
+        usage.output_tokens = bill.run.output_tokens;
+        usage.estimated = bill.run.estimated;
+        (usage, bill)
+    }
+
     async fn what_is_there(&self, work: &Work) -> Result<Rest> {
         let said = all_events(&self.inner.db, work.row.org, work.row.run).await?;
         Ok(Rest {
@@ -98,6 +131,7 @@ impl Runs {
             text: text_of(&said),
             steps: Vec::new(),
             unsaid: false,
+            tool_calls: tool_calls(said.iter()),
         })
     }
 
@@ -114,7 +148,7 @@ impl Runs {
         let guard = work.record.guard();
         let mut verdict = verdict;
         verdict.clean(&guard);
-        let usage = usage(work, now);
+        let (usage, bill) = self.bill(work, (verdict.state, rest.tool_calls), now);
         let receipt = receipt(work, ended, usage);
         let fault = verdict
             .fault
@@ -152,7 +186,8 @@ impl Runs {
             steps: rest.steps,
             at: now,
             closing,
-            usage: store::usage_record(&work.row, usage, now),
+            bill,
+            holds: work.gate.holds(),
             blocked: by.map(serde_json::to_string).transpose()?,
             violations: self.violations(work, now, by),
             notices: told.into_iter().chain(flagged).collect(),
@@ -238,6 +273,10 @@ pub fn verdict(ended: &Ended) -> Verdict {
         },
         Ended::Faulted(Fault::Trap(what)) => Verdict::failed("trap", Blame::Guest, what),
         Ended::Faulted(Fault::Host(error)) => match error.downcast_ref::<Error>() {
+            Some(told) if told.is(CAP_REACHED) => match cap(error) {
+                Some(cap) => Verdict::failed(cap.stop_reason(), Blame::Limit, &told.detail),
+                None => Verdict::host(FAILED),
+            },
             Some(diverged) if diverged.is(DIVERGED) => {
                 Verdict::host(&format!("diverged: {}", diverged.detail))
             }
@@ -257,6 +296,11 @@ pub fn verdict(ended: &Ended) -> Verdict {
             StopCause::Shutdown | StopCause::Lost => Verdict::host(FAILED),
         },
     }
+}
+
+/// The cap that ended a guest in the middle.
+pub fn cap(error: &wasmtime::Error) -> Option<Dimension> {
+    caps::reached_of(error.downcast_ref::<Error>()?)
 }
 
 /// Every limit has a stop reason of its own.

@@ -7,11 +7,12 @@ use serde::Deserialize;
 
 use super::execute::{QUEUED, Work};
 use super::{execute, past};
+use crate::billing::Held;
 use crate::guardrails::Guard;
 use crate::kit::{Error, Result, error};
 use crate::limits::Effective;
 use crate::models::guest::recorded_tokens;
-use crate::runs::journal::Past;
+use crate::runs::journal::{Past, remember};
 use crate::runs::log::{Live, StopCause, all_events};
 use crate::runs::nodes::Claimed;
 use crate::runs::start::{Admitted, Message};
@@ -77,6 +78,9 @@ impl Runs {
         let record = self.record(claimed.key(), live, &[], &guard);
         let bound = (claimed.resolved, limits);
         let mut work = Work::new(claimed.row, bound, Vec::new(), record);
+        // Its node may have held something for it.
+        let (org, run) = (work.row.org, work.row.run.0);
+        work.gate = self.inner.billing.gate(org, run, Held::APart);
         if let Some(used) = claimed.suspended_usage {
             // It is this program's own writing; what is unknown counts as nothing.
             work.used = serde_json::from_str(&used).unwrap_or_default();
@@ -98,6 +102,7 @@ impl Runs {
         let input: Input = serde_json::from_str(&work.row.input).map_err(Error::internal)?;
         work.messages = input.messages;
         let (past, fuel) = past(db, org, run).await?;
+        remember(&work.tokens, &past);
         work.past = past;
         let known = known_usage(&work.past, fuel);
         if known.fuel > work.used.fuel {

@@ -73,6 +73,7 @@ pub(super) async fn effects_of(
                 input,
                 output,
                 estimated: input + output > 0,
+                ..Tokens::default()
             },
             mutates: matches!(row.repeat.as_str(), "keyed" | "unsafe"),
         };

@@ -11,7 +11,7 @@ use super::record::Key;
 use super::step::{Intention, Step};
 use super::store;
 use super::{Live, Stored};
-use crate::billing::{self, UsageRecord};
+use crate::billing::{self, Bill};
 use crate::guardrails::{self, Violation};
 use crate::kit::commit::{Apply, Weigh};
 use crate::kit::{Code, OrgId, Result};
@@ -91,7 +91,9 @@ pub struct End {
     pub at: OffsetDateTime,
     /// It closes a log that has lost a write, after the last event that is there.
     pub closing: bool,
-    pub usage: UsageRecord,
+    pub bill: Bill,
+    /// It may hold a part of its organization's caps: its bill says what became of that.
+    pub holds: bool,
     /// The guardrail that ended it, as JSON.
     pub blocked: Option<String>,
     /// What guardrails did to it.
@@ -313,9 +315,11 @@ impl<'a> Rows<'a> {
         store::leave_runs(tx, &self.leaves).await?;
         guardrails::insert_violations(tx, &self.violations).await?;
         if !self.ends.is_empty() {
-            let usage: Vec<UsageRecord> =
-                self.ends.iter().map(|(_, end)| end.usage.clone()).collect();
-            billing::insert_usage(tx, &usage).await?;
+            let bills: Vec<&Bill> = self.ends.iter().map(|(_, end)| &end.bill).collect();
+            billing::insert_usage(tx, &bills).await?;
+            let held = self.ends.iter().filter(|(_, end)| end.holds);
+            let held: Vec<_> = held.map(|(key, _)| (key.org, key.run.0)).collect();
+            billing::caps::release(tx, &held).await?;
         }
         announce(tx, self.notices.iter().copied()).await
     }

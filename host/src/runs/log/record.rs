@@ -27,6 +27,8 @@ const HELD_MAX: usize = 32;
 const HELD_BYTES_MAX: usize = 64 << 10;
 const HELD_FOR: Duration = Duration::from_millis(2);
 
+const TOOL_CALL: &str = "tool_call";
+
 /// Whose log it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
@@ -56,6 +58,7 @@ struct State {
     next_event: i32,
     /// How many host calls a replay had begun when it said its last event.
     last_said_in: u64,
+    tool_calls: i64,
     text: String,
     shown: Shown,
     /// What a replay had said before its last call that says something.
@@ -81,6 +84,7 @@ impl State {
         Self {
             next_event,
             last_said_in: 0,
+            tool_calls: 0,
             text: String::new(),
             shown: Shown::new(guard),
             before_last: None,
@@ -105,6 +109,8 @@ pub struct Rest {
     pub steps: Vec<Step>,
     /// An earlier life said more than this one came to.
     pub unsaid: bool,
+    /// Calls of tools that were said.
+    pub tool_calls: i64,
 }
 
 /// What was withdrawn because its generation is made again.
@@ -297,6 +303,7 @@ impl Record {
             text,
             steps: std::mem::take(&mut state.left),
             unsaid: !state.said.is_empty(),
+            tool_calls: state.tool_calls + tool_calls(state.said.iter()),
         })
     }
 
@@ -339,6 +346,7 @@ impl Record {
             return Err(DIVERGED.because(detail));
         }
         state.said.pop_front();
+        state.tool_calls += i64::from(&*again.kind == TOOL_CALL);
         if let Event::Text { text } = event {
             state.text.push_str(text);
         }
@@ -350,6 +358,7 @@ impl Record {
         let mut state = self.lock();
         let stored = event.store(state.next_event, self.clock.now())?;
         state.next_event += 1;
+        state.tool_calls += i64::from(&*stored.kind == TOOL_CALL);
         if let Event::Text { text } = event {
             state.text.push_str(text);
         }
@@ -389,6 +398,11 @@ impl Left for Record {
         let step = Step::new(&ticket, &response, ok, self.clock.now());
         self.lock().left.push(step);
     }
+}
+
+/// How many calls of tools are among these.
+pub fn tool_calls<'a>(said: impl Iterator<Item = &'a Stored>) -> i64 {
+    said.map(|event| i64::from(&*event.kind == TOOL_CALL)).sum()
 }
 
 impl std::fmt::Debug for Record {

@@ -124,6 +124,7 @@ impl Answers {
         };
         seen.steps = seq;
         Ok(Answered {
+            seq,
             response,
             ended_at: step.ended_at,
         })

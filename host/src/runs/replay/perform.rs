@@ -15,7 +15,7 @@ use crate::kit::{Error, OrgId, Result};
 use crate::limits::Effective;
 use crate::runs::imports::{Guest, Of};
 use crate::runs::life::execute::{Ended, FULL_PAUSE, turn};
-use crate::runs::life::finish::{Verdict, verdict};
+use crate::runs::life::finish::{Verdict, cap, verdict};
 use crate::runs::log::record::Key;
 use crate::runs::log::{Record, Stored};
 use crate::runs::start::{Admitted, Place};
@@ -120,8 +120,8 @@ impl Runs {
         let guard = Guard::new(Arc::clone(&resolved.guardrails));
         let meter = Meter::new(found.view.created_at);
         let tokens = billing::Meter::default();
-        for effect in found.past.effects.values() {
-            tokens.settle(tokens.begin(0), effect.lost);
+        for (seq, effect) in &found.past.effects {
+            tokens.lost_before(*seq, effect.lost);
         }
         Attempt {
             record: Record::held(key, self.inner.clock.clone(), Arc::clone(&meter), &guard),
@@ -159,6 +159,7 @@ impl Runs {
             agent: &resolved.name,
             record: &attempt.record,
             tokens: &attempt.tokens,
+            gate: &billing::Gate::open(),
             tasks: &self.inner.tasks,
         };
         self.inner
@@ -208,7 +209,7 @@ impl Attempt {
                     });
                     End::Open
                 }
-                Some(Ended::Faulted(Fault::Host(error))) => {
+                Some(Ended::Faulted(Fault::Host(error))) if cap(error).is_none() => {
                     return Err(Error::internal(format!("a replay failed: {error:#}")));
                 }
                 Some(ended) => {

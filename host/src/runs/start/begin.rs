@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::{Admitted, Message, NewRun, Started};
 use crate::agents::Resolved;
+use crate::billing::Held;
 use crate::guardrails::{self, Guard, Occurred, Rewrite, Violation, redact};
 use crate::identity::Caller;
 use crate::kit::{Code, Error, Result};
@@ -61,14 +62,11 @@ impl Runs {
             .await?;
         let mut messages = self.check(&new, &limits)?;
         let mut new = new;
-        let rewrites = self
-            .enter(caller, &resolved, (&mut messages, &mut new))
-            .await?;
-        let admitted = self
-            .inner
-            .admission
-            .admit(caller.org, limits.each.concurrent_runs.value)?;
         let run: RunId = id.map_or_else(|| self.inner.ids.next(), RunId);
+        let gates = (&resolved, &*limits);
+        let (held, rewrites, admitted) = self
+            .admit(caller, run, gates, (&mut messages, &mut new))
+            .await?;
         let live = Live::new(run);
         let events = Stream::from_birth(self.source(), (caller.org, run), &live);
         let row = self.row(
@@ -89,7 +87,8 @@ impl Runs {
         let guard = Guard::new(Arc::clone(&resolved.guardrails));
         let record = self.record(key, &live, std::slice::from_ref(&started), &guard);
         let violations = self.rewritten(&row, row.created_at, &rewrites);
-        let work = Work::new(row.clone(), (resolved, limits), messages, record);
+        let mut work = Work::new(row.clone(), (resolved, limits), messages, record);
+        work.gate = self.inner.billing.gate(caller.org, run.0, held);
         let begin = Change::Begin {
             live: Arc::clone(&live),
             row: Box::new(row),
@@ -103,7 +102,7 @@ impl Runs {
         let runs = self.clone();
         self.inner
             .tasks
-            .spawn(async move { runs.begin(begin, work, admitted, tell).await });
+            .spawn(async move { runs.begin(begin, work, (admitted, held), tell).await });
         told.await
             .map_err(|_| Error::unavailable("The host is stopping."))??;
         Ok(Started { run, live, events })
@@ -156,6 +155,36 @@ impl Runs {
             .collect()
     }
 
+    /// The gates before a run, in their order: its organization's caps, the agent's guardrails, then places. What a later
+    /// one refuses gives back what an earlier one took.
+    async fn admit(
+        &self,
+        caller: &Caller,
+        run: RunId,
+        (resolved, limits): (&Resolved, &Effective),
+        (messages, new): (&mut [Message], &mut NewRun),
+    ) -> Result<(Held, Vec<Rewrite>, Admitted)> {
+        let (billing, org) = (&self.inner.billing, caller.org);
+        let chars: usize = messages
+            .iter()
+            .map(|message| message.text.chars().count())
+            .sum();
+        let held = billing.admit(org, run.0, chars as u64).await?;
+        let entered = self.enter(caller, resolved, (messages, new)).await;
+        let admitted = entered.and_then(|rewrites| {
+            let places = limits.each.concurrent_runs.value;
+            let admitted = self.inner.admission.admit(org, places)?;
+            Ok((rewrites, admitted))
+        });
+        match admitted {
+            Ok((rewrites, admitted)) => Ok((held, rewrites, admitted)),
+            Err(refused) => {
+                billing.give_back(org, run.0, held).await;
+                Err(refused)
+            }
+        }
+    }
+
     /// The log of a run of this node that has said `said`.
     pub(in crate::runs) fn record(
         &self,
@@ -178,7 +207,7 @@ impl Runs {
         &self,
         begin: Change,
         work: Work,
-        admitted: Admitted,
+        (admitted, held): (Admitted, Held),
         tell: oneshot::Sender<Result<()>>,
     ) {
         let live = Arc::clone(&work.record.live);
@@ -191,6 +220,8 @@ impl Runs {
         let _ = tell.send(durable);
         if !begun {
             self.inner.live.remove(&live);
+            let (org, run) = (work.row.org, work.row.run.0);
+            self.inner.billing.give_back(org, run, held).await;
             return;
         }
         metrics::counter!("bulkhead_runs_started_total").increment(1);
