@@ -181,7 +181,6 @@ async fn found(db: &PgPool, planted: &Planted, run: uuid::Uuid, key: &str) -> Ve
         "run_intents",
         "usage_records",
         "guardrail_violations",
-        "outbox",
         "usage_steps",
         "usage_unfolded",
         "usage_rollups",

@@ -118,10 +118,14 @@ async fn what_a_guest_says_is_only_text() {
     let stored = hostile.replace('\0', "\u{fffd}");
     let client = host.client("acme").await;
     let events = client.run("mutter", &json!({ "input": hostile })).await;
-    let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
+    let mut kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
+    // Its last `--` may begin a private key: it is said once it is known that it does not.
+    kinds.dedup();
     assert_eq!(kinds, ["started", "text", "status", "done"]);
     assert_eq!(text(&events), stored);
-    let status = events[2].data["text"].as_str().expect("a status is text");
+    let status = events.iter().find(|event| event.kind == "status");
+    let status = status.expect("it said one").data["text"].as_str();
+    let status = status.expect("a status is text");
     assert!(!status.chars().any(char::is_control), "{status:?}");
     for event in &events {
         assert!(

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use serde::Serialize;
 use serde_json::json;
 use time::OffsetDateTime;
 
 use super::execute::{Ended, Stopped, Work, in_flight};
+use super::kept::{clean, guest_log, kept};
 use crate::billing::caps::{self, CAP_REACHED, Dimension};
 use crate::billing::meter::KNOWLEDGE;
 use crate::billing::{Bill, UsageRecord};
@@ -16,17 +16,15 @@ use crate::guardrails::{At, Guard, Violation};
 use crate::kit::{Error, Result};
 use crate::runs::log::change::{End, FENCED};
 use crate::runs::log::event::Done;
-use crate::runs::log::record::{Rest, tool_calls};
+use crate::runs::log::record::Rest;
 use crate::runs::log::step::DIVERGED;
+use crate::runs::log::tool_calls;
 use crate::runs::log::{Change, Event, StopCause, all_events, notices, text_of};
 use crate::runs::start::occurred;
 use crate::runs::{Receipt, Runs, Usage, store};
 use crate::sandbox::bindings::bulkhead::agent::types::{Failure, Outcome};
-use crate::sandbox::wasi::{Log, Written};
+use crate::sandbox::wasi::Log;
 use crate::sandbox::{Blame, Blocked, Fault, Limit};
-
-/// Text of an author's or a provider's error that is kept.
-const MESSAGE_MAX: usize = 4 << 10;
 
 /// The state of a run that a guardrail ended.
 const BLOCKED: &str = "blocked";
@@ -363,50 +361,4 @@ fn receipt(work: &Work, ended: &Ended, usage: Usage) -> Receipt {
         in_flight: in_flight(place),
         escalated: work.escalated.load(Ordering::Relaxed),
     }
-}
-
-#[derive(Serialize)]
-struct GuestLog {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stdout: Option<Written>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stderr: Option<Written>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    log: Option<Written>,
-}
-
-fn guest_log(log: &Log) -> Option<GuestLog> {
-    let kept = GuestLog {
-        stdout: log.stdout.written(),
-        stderr: log.stderr.written(),
-        log: log.lines.written(),
-    };
-    (kept.stdout.is_some() || kept.stderr.is_some() || kept.log.is_some()).then_some(kept)
-}
-
-/// The log as it may be kept.
-fn kept(log: &GuestLog, guard: &Guard) -> Result<String> {
-    let mut log = serde_json::to_value(log)?;
-    guard.clean_json(At::Log, &mut log);
-    Ok(log.to_string())
-}
-
-/// An error's text as it may be shown: bounded, without control characters.
-fn clean(text: &str) -> String {
-    let mut kept: String = text
-        .chars()
-        .map(|c| {
-            if c.is_control() && c != '\n' {
-                '\u{fffd}'
-            } else {
-                c
-            }
-        })
-        .collect();
-    let mut end = MESSAGE_MAX.min(kept.len());
-    while !kept.is_char_boundary(end) {
-        end -= 1;
-    }
-    kept.truncate(end);
-    kept
 }

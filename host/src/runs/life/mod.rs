@@ -4,6 +4,7 @@
 pub mod execute;
 pub mod finish;
 mod guards;
+mod kept;
 mod leave;
 mod resume;
 mod store;

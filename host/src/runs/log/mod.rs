@@ -17,6 +17,6 @@ pub use change::{Change, Writes};
 pub use event::{Event, Stored};
 pub use live::{Live, Registry, StopCause, Stopping};
 pub use record::{Record, Withdrawn};
-pub use standing::{standing, text_of};
+pub use standing::{standing, text_of, tool_calls};
 pub use step::Step;
 pub(super) use store::{all_events, events_after, last_event};

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 
 use super::shown::Shown;
 use super::step::{DIVERGED, Intention};
-use super::{Change, Event, Live, Step, Stored, standing};
+use super::{Change, Event, Live, Step, Stored, standing, tool_calls};
 use crate::guardrails::Guard;
 use crate::kit::commit::{Committed, Durable, Weigh as _, Writer};
 use crate::kit::{Clock, Error, OrgId, Result, Tasks};
@@ -27,7 +27,7 @@ const HELD_MAX: usize = 32;
 const HELD_BYTES_MAX: usize = 64 << 10;
 const HELD_FOR: Duration = Duration::from_millis(2);
 
-const TOOL_CALL: &str = "tool_call";
+pub(super) const TOOL_CALL: &str = "tool_call";
 
 /// Whose log it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,7 +54,7 @@ enum Sink {
     Held(Arc<Meter>),
 }
 
-struct State {
+pub(super) struct State {
     next_event: i32,
     /// How many host calls a replay had begun when it said its last event.
     last_said_in: u64,
@@ -62,21 +62,21 @@ struct State {
     text: String,
     shown: Shown,
     /// What a replay had said before its last call that says something.
-    before_last: Option<Before>,
+    pub(super) before_last: Option<Before>,
     /// What an earlier life said and this one has not come to yet.
     said: VecDeque<Stored>,
     /// Answers that were incomplete when their guest was dropped.
     left: Vec<Step>,
     /// Numbered, and not yet handed to the writer.
-    held: Vec<Stored>,
+    pub(super) held: Vec<Stored>,
     held_bytes: usize,
     unsettled: VecDeque<Durable>,
 }
 
 /// A place in what a replay says.
-struct Before {
-    held: usize,
-    shown: Shown,
+pub(super) struct Before {
+    pub(super) held: usize,
+    pub(super) shown: Shown,
 }
 
 impl State {
@@ -289,10 +289,16 @@ impl Record {
     /// come to was shown all the same.
     pub fn rest(&self) -> Result<Rest> {
         let last = self.lock().shown.rest();
-        // An earlier life that came further has said it.
-        let further = !self.lock().said.is_empty();
-        if let Some(last) = last.filter(|_| !further) {
-            self.hold(&last)?;
+        if let Some(last) = last {
+            let further = self.lock().said.front().cloned();
+            match further {
+                None => drop(self.hold(&last)?),
+                // An earlier life has said it, or came further.
+                Some(said) if *said.data == *last.store(said.seq, said.at)?.data => {
+                    self.has_said(&last)?;
+                }
+                Some(_) => {}
+            }
         }
         let mut state = self.lock();
         let mut text = state.text.clone();
@@ -311,22 +317,6 @@ impl Record {
     /// next life says it again.
     pub fn leaves(&self) -> Vec<Stored> {
         std::mem::take(&mut self.lock().held)
-    }
-
-    /// A replay was stopped in the call that said something last, before it was said: everything but that.
-    pub fn without_last(&self) -> Result<Vec<Stored>> {
-        let (mut said, rest) = {
-            let mut state = self.lock();
-            let said = state.held.clone();
-            match state.before_last.take() {
-                Some(mut before) => (said[..before.held].to_vec(), before.shown.rest()),
-                None => (said, None),
-            }
-        };
-        if let Some(rest) = rest {
-            said.push(rest.store(said.last().map_or(2, |last| last.seq + 1), self.clock.now())?);
-        }
-        Ok(said)
     }
 
     /// The guardrails of this life.
@@ -388,7 +378,7 @@ impl Record {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -398,11 +388,6 @@ impl Left for Record {
         let step = Step::new(&ticket, &response, ok, self.clock.now());
         self.lock().left.push(step);
     }
-}
-
-/// How many calls of tools are among these.
-pub fn tool_calls<'a>(said: impl Iterator<Item = &'a Stored>) -> i64 {
-    said.map(|event| i64::from(&*event.kind == TOOL_CALL)).sum()
 }
 
 impl std::fmt::Debug for Record {
