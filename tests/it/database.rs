@@ -40,6 +40,26 @@ async fn each_test_has_a_database_of_its_own() {
 }
 
 #[tokio::test]
+async fn a_host_that_is_silent_in_a_transaction_loses_it() {
+    let database = database::fresh().await;
+    ask(database.url(), "create table mine (id int)").await;
+    ask(database.url(), "insert into mine values (1)").await;
+    let pool = bulkhead::kit::db::connect(database.url(), 1).await.unwrap();
+    let mut frozen = pool.begin().await.unwrap();
+    let lock = "select id::text from mine for update";
+    sqlx::query(lock).execute(&mut *frozen).await.unwrap();
+    // Waits for the lock of a host that says nothing more.
+    assert_eq!(ask(database.url(), lock).await, "1");
+    let gone = sqlx::query(lock).execute(&mut *frozen).await.unwrap_err();
+    let error = bulkhead::kit::Error::from(gone);
+    assert!(error.is(bulkhead::kit::error::UNAVAILABLE), "{error}");
+    drop(frozen);
+    // And the pool is as good as new.
+    sqlx::query(lock).execute(&pool).await.unwrap();
+    pool.close().await;
+}
+
+#[tokio::test]
 async fn the_keeper_ends_with_its_last_guest_and_takes_everything_with_it() {
     let (outer, begin) = (Folder::new(), std::time::Instant::now());
     let folder = outer.join("keeper");

@@ -21,6 +21,7 @@ mod invariants;
 mod isolation;
 mod knowledge;
 mod limits;
+mod metrics;
 mod models;
 mod nodes;
 mod operations;

@@ -19,6 +19,10 @@ pub const BURST: usize = 1 << 20;
 /// After this a connection is asked whether it is still there, and its buffers are small again, whatever it sent before.
 const QUIET: Duration = Duration::from_secs(1);
 
+/// A host that is silent for so long in the middle of a transaction loses it, and the locks it held: others could not
+/// take its runs over. Below the default of `runs.dead_after_ms`.
+const FROZEN: Duration = Duration::from_secs(10);
+
 /// Opens a pool. `url` is a PostgreSQL URL; at most `connections` are used.
 pub async fn connect(url: &str, connections: u32) -> Result<PgPool> {
     let options: PgConnectOptions = url.parse().map_err(|error: sqlx::Error| {
@@ -27,6 +31,15 @@ pub async fn connect(url: &str, connections: u32) -> Result<PgPool> {
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(Duration::from_secs(10))
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                sqlx::query("select set_config('idle_in_transaction_session_timeout', $1, false)")
+                    .bind(format!("{}ms", FROZEN.as_millis()))
+                    .execute(connection)
+                    .await
+                    .map(drop)
+            })
+        })
         // A connection in steady use is not asked whether it is there each time: that would be a round trip more for
         // each statement, and its next statement tells.
         .test_before_acquire(false)
@@ -46,8 +59,8 @@ pub async fn connect(url: &str, connections: u32) -> Result<PgPool> {
         })
 }
 
-/// How long what a run needs waits for the database, before it says that there is none.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long what a run needs waits for the database, before it says that there is none. A failover takes less.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Asks again while the database is away. What is asked must be harmless when it is asked twice: an answer may be lost.
 pub async fn patiently<T, Fut>(what: &str, mut ask: impl FnMut() -> Fut) -> Result<T>

@@ -173,10 +173,13 @@ impl From<sqlx::Error> for Error {
             E::PoolTimedOut | E::PoolClosed | E::Io(_) | E::WorkerCrashed => UNAVAILABLE
                 .because("The database does not answer; try again.")
                 .caused_by(error),
-            // Class 08, 53 and 57: connection lost, resources exhausted, server shutting down.
+            // Class 08, 53 and 57: connection lost, resources exhausted, server shutting down; 25P03: this host was
+            // silent for too long in the middle of a transaction.
             E::Database(ref inside)
                 if inside.code().is_some_and(|code| {
-                    code.starts_with("08") || code.starts_with("53") || code.starts_with("57")
+                    ["08", "53", "57", "25P03"]
+                        .iter()
+                        .any(|class| code.starts_with(class))
                 }) =>
             {
                 UNAVAILABLE

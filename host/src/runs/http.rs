@@ -40,6 +40,7 @@ where
         .routes(routes!(get))
         .routes(routes!(cancel))
         .merge(super::log::http::router())
+        .merge(super::metrics::http::router())
         .merge(super::replay::http::router())
 }
 

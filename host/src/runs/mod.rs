@@ -8,6 +8,7 @@ pub mod imports;
 pub mod journal;
 pub mod life;
 pub mod log;
+pub mod metrics;
 pub mod nodes;
 mod parts;
 pub mod receipt;

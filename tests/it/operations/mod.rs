@@ -68,6 +68,8 @@ const OPERATIONS: &[Operation] = &[
         r#"{"guardrails":["pii.redact","max_tokens=10"],"text":"jane@example.com"}"#,
     ),
     ("GET", "/v1/orgs/{org}/usage", "read", ""),
+    ("GET", "/v1/orgs/{org}/agent-runs/metrics", "read", ""),
+    ("GET", "/v1/orgs/{org}/agents/{agent}/metrics", "read", ""),
     ("GET", "/v1/orgs/{org}/usage/export.csv", "read", ""),
     ("GET", "/v1/orgs/{org}/limits", "read", ""),
     (
