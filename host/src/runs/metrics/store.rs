@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 use time::{Date, OffsetDateTime};
 
-use super::Sums;
+use super::figures::Sums;
 use crate::agents::AgentId;
 use crate::kit::{OrgId, Result};
 
