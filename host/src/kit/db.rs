@@ -71,7 +71,7 @@ where
     let mut wait = Duration::from_millis(20);
     loop {
         match ask().await {
-            Err(error) if error.is(UNAVAILABLE) && began.elapsed() < PATIENCE => {
+            Err(error) if is_away(&error) && began.elapsed() < PATIENCE => {
                 tracing::warn!(
                     what,
                     cause = error.chain(),
@@ -83,6 +83,12 @@ where
             outcome => return outcome,
         }
     }
+}
+
+/// Whether it may be there again in a moment. A pool that this host has closed will not.
+fn is_away(error: &Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
+    error.is(UNAVAILABLE) && !matches!(cause, Some(sqlx::Error::PoolClosed))
 }
 
 /// Brings the schema to this host's version; one host does it, others wait on an advisory lock.
