@@ -70,11 +70,8 @@ impl App {
         let artifact_key = db::shared_key(&base.db, "artifacts", &parts.random).await?;
         let limits = limits(&base, &config)?;
         let sandbox = sandbox(&config, &limits)?;
-        let scheduler = Scheduler::start(
-            threads(&config),
-            config.sandbox.slice_fuel,
-            base.tasks.runtime(),
-        )?;
+        let slice = config.sandbox.slice_fuel;
+        let scheduler = Scheduler::start(threads(&config), slice, base.tasks.runtime())?;
         let imports = Imports::new(&sandbox).map_err(Error::internal)?;
         let seal = Seal::new(&parts.master_key, parts.random);
 

@@ -169,12 +169,18 @@ async fn an_altered_row_is_told() {
         ),
     ];
     for (sql, why) in cases {
-        assert_eq!(altered(&sql).await, journal(why), "{sql}");
+        assert_eq!(Box::pin(altered(&sql)).await, journal(why), "{sql}");
     }
     let said = r#"update run_events set data = '{"text":"z"}' where kind = 'text' and seq = 2"#;
-    assert_eq!(altered(said).await, ("text".to_owned(), Value::Null));
+    assert_eq!(
+        Box::pin(altered(said)).await,
+        ("text".to_owned(), Value::Null)
+    );
     let used = "update usage_records set fuel = fuel + 1";
-    assert_eq!(altered(used).await, ("fuel".to_owned(), Value::Null));
+    assert_eq!(
+        Box::pin(altered(used)).await,
+        ("fuel".to_owned(), Value::Null)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

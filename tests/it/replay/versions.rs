@@ -54,7 +54,11 @@ async fn on_another(first: Vec<u8>, second: Vec<u8>) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn other_words_are_told() {
-    let report = on_another(asks("how?", "one\\nold\\n"), asks("how?", "one\\nnew\\n")).await;
+    let report = Box::pin(on_another(
+        asks("how?", "one\\nold\\n"),
+        asks("how?", "one\\nnew\\n"),
+    ))
+    .await;
     assert_eq!(told(&report), ["text"], "{report}");
     let text = &report["differences"][0];
     assert_eq!(
@@ -69,7 +73,7 @@ async fn other_words_are_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_question_is_told_and_answered_as_recorded() {
-    let report = on_another(asks("how?", "a"), asks("why?", "a")).await;
+    let report = Box::pin(on_another(asks("how?", "a"), asks("why?", "a"))).await;
     assert_eq!(told(&report), ["request"], "{report}");
     let request = &report["differences"][0];
     assert_eq!(
@@ -93,7 +97,7 @@ async fn another_kind_of_question_ends_it_there() {
         run: "(drop (call $sleep (i64.const 5))) (i32.const 512)",
         ..Raw::default()
     };
-    let report = on_another(asks("how?", "a"), sleeps.bytes()).await;
+    let report = Box::pin(on_another(asks("how?", "a"), sleeps.bytes())).await;
     let beyond = &report["beyond"];
     assert_eq!(
         beyond["why"],
@@ -112,7 +116,7 @@ async fn another_kind_of_question_ends_it_there() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_question_beyond_the_journal_ends_it_there() {
-    let report = on_another(Raw::default().bytes(), asks("how?", "a")).await;
+    let report = Box::pin(on_another(Raw::default().bytes(), asks("how?", "a"))).await;
     assert_eq!(
         report["beyond"],
         json!({ "step": 1, "kind": "knowledge.search", "why": "The journal has no step 1." })
