@@ -28,18 +28,13 @@ pub async fn connect(url: &str, connections: u32) -> Result<PgPool> {
     let options: PgConnectOptions = url.parse().map_err(|error: sqlx::Error| {
         Error::invalid(format!("The database URL cannot be read: {error}"))
     })?;
+    let frozen = (
+        "idle_in_transaction_session_timeout",
+        FROZEN.as_millis().to_string(),
+    );
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(Duration::from_secs(10))
-        .after_connect(|connection, _| {
-            Box::pin(async move {
-                sqlx::query("select set_config('idle_in_transaction_session_timeout', $1, false)")
-                    .bind(format!("{}ms", FROZEN.as_millis()))
-                    .execute(connection)
-                    .await
-                    .map(drop)
-            })
-        })
         // A connection in steady use is not asked whether it is there each time: that would be a round trip more for
         // each statement, and its next statement tells.
         .test_before_acquire(false)
@@ -52,7 +47,7 @@ pub async fn connect(url: &str, connections: u32) -> Result<PgPool> {
                 Ok(connection.ping().await.is_ok())
             })
         })
-        .connect_with(options.application_name("bulkhead"))
+        .connect_with(options.application_name("bulkhead").options([frozen]))
         .await
         .map_err(|error| {
             Error::unavailable(format!("The database cannot be reached: {error}")).caused_by(error)

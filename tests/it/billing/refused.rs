@@ -102,3 +102,38 @@ async fn a_bad_price_or_tier_stops_the_host_from_starting() {
     assert!(error.detail.contains("billing.default_tier"), "{error}");
     host.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_operator_gives_is_in_the_log() {
+    let host = TestHost::start().await;
+    let client = host.client("acme").await;
+    let org = org_of(&host, "acme").await;
+    let tiers = Tiers::new(host.db().clone(), host.clock().clone());
+    tiers.give(org, "pro").await.unwrap();
+    tiers
+        .cap_spending(org, Some("12.5".parse().unwrap()))
+        .await
+        .unwrap();
+    tiers.cap_spending(org, None).await.unwrap();
+    // What is refused was not given.
+    tiers.give(org, "golden").await.unwrap_err();
+    let acts = async |action: &str| -> Vec<(String, String)> {
+        let answer = client.get(&format!("/audit/actions?action={action}")).await;
+        let page = answer.json();
+        let rows = page["data"].as_array().expect("a page").iter();
+        rows.map(|row| {
+            let text = |pointer: &str| row.pointer(pointer).and_then(|v| v.as_str());
+            let said = |pointer| text(pointer).unwrap_or_default().to_owned();
+            (said("/actor/kind"), said("/target/id"))
+        })
+        .collect()
+    };
+    let by_operator = |what: &str| ("operator".to_owned(), what.to_owned());
+    assert_eq!(acts("tier.assigned").await, [by_operator("pro")]);
+    assert_eq!(
+        acts("spend_cap.set").await,
+        [by_operator("none"), by_operator("12.50")],
+        "newest first"
+    );
+    host.stop().await;
+}

@@ -8,6 +8,7 @@ use super::{Cap, Dimension};
 use crate::billing::period::Period;
 use crate::billing::prices::Money;
 use crate::kit::{Clock, Code, OrgId, Result};
+use crate::ledger::audit::{Action, Actor, Entry, Target, record};
 
 pub const UNKNOWN_TIER: Code = Code::new("unknown_tier", 422, "There is no such tier");
 
@@ -76,6 +77,12 @@ impl Tiers {
     pub async fn give(&self, org: OrgId, tier: &str) -> Result<()> {
         let mut tx = self.db.begin().await?;
         give(&mut tx, org, (tier, "operator"), &self.clock).await?;
+        let tier = Target::new("tier", tier);
+        record(
+            &mut tx,
+            &[self.by_operator(org, Action::TierAssigned, tier)],
+        )
+        .await?;
         tx.commit().await?;
         Ok(())
     }
@@ -89,8 +96,20 @@ impl Tiers {
         let mut tx = self.db.begin().await?;
         store::set_spend_cap(&mut tx, org, (cap.map(Money::picos), now)).await?;
         store::count_anew(&mut *tx, Some(org), self.month()).await?;
+        let amount = cap.map_or_else(|| "none".to_owned(), |cap| cap.to_string());
+        let amount = Target::new("spend_cap", amount);
+        record(
+            &mut tx,
+            &[self.by_operator(org, Action::SpendCapSet, amount)],
+        )
+        .await?;
         tx.commit().await?;
         Ok(())
+    }
+
+    /// That whoever holds the database did this.
+    fn by_operator(&self, org: OrgId, action: Action, target: Target) -> Entry {
+        Entry::new(org, self.clock.now(), Actor::operator(), action, target)
     }
 
     fn month(&self) -> time::Date {
