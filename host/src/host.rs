@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use crate::app::{App, Parts};
 use crate::config::{BAD_CONFIG, Config};
 use crate::kit::jobs::{Job, run_all};
+use crate::kit::metrics::describe;
 use crate::kit::{Error, Result, http::serve};
 use crate::{server, worker};
 
@@ -166,5 +167,6 @@ fn recorder() -> Result<PrometheusHandle> {
             .cloned()
             .ok_or_else(|| Error::internal("metrics have a foreign recorder"));
     }
+    describe();
     Ok(RECORDER.get_or_init(|| handle).clone())
 }

@@ -196,6 +196,16 @@ fn every_metric_has_its_row() {
     );
     let listed: BTreeSet<String> = rows.iter().map(|row| bare(&row[0])).collect();
     assert_eq!(listed, metrics, "left: docs/operating.md, right: the code");
+    // `/metrics` says the same beside each.
+    let told: Vec<(String, String)> = rows
+        .iter()
+        .map(|row| (bare(&row[0]), row[1].trim().to_owned()))
+        .collect();
+    let described: Vec<(String, String)> = bulkhead::kit::metrics::METRICS
+        .iter()
+        .map(|(_, name, help)| ((*name).to_owned(), (*help).to_owned()))
+        .collect();
+    assert_eq!(told, described, "left: docs/operating.md, right: the code");
 }
 
 #[test]

@@ -328,6 +328,8 @@ async fn metrics_have_a_listener_of_their_own() {
     assert_eq!(metrics.status, 200);
     let line = "bulkhead_http_requests_total{method=\"GET\",route=\"/v1/orgs/{org}/agents\",status=\"200\"}";
     assert!(metrics.text.contains(line), "{}", metrics.text);
+    let help = "# HELP bulkhead_http_requests_total requests by method, route and status";
+    assert!(metrics.text.contains(help), "{}", metrics.text);
     assert!(
         !metrics.text.contains("acme"),
         "labels name no organization"

@@ -10,6 +10,7 @@ pub mod error;
 pub mod http;
 pub mod ids;
 pub mod jobs;
+pub mod metrics;
 pub mod random;
 pub mod secret;
 pub mod tasks;
