@@ -1,10 +1,9 @@
 //! Rows as RFC 4180. A text that a spreadsheet would take for a formula gets an apostrophe before it; the exact text is
 //! in `export.jsonl`.
 
-use std::borrow::Cow;
-
 use time::format_description::well_known::Rfc3339;
 
+use crate::kit::http::csv::Csv;
 use crate::kit::{Error, Result};
 use crate::ledger::audit::Stored;
 
@@ -26,16 +25,11 @@ const NAMES: [&str; 15] = [
     "hash",
 ];
 
-/// What begins a formula somewhere.
-const FORMULA: [char; 7] = ['=', '+', '-', '@', '\t', '\r', '\n'];
-
 /// These rows, behind the names of the columns where they are the first.
 pub(super) fn of(rows: &[Stored], is_first: bool) -> Result<Vec<u8>> {
-    let mut csv = csv::WriterBuilder::new()
-        .terminator(csv::Terminator::CRLF)
-        .from_writer(Vec::new());
+    let mut csv = Csv::default();
     if is_first {
-        csv.write_record(NAMES).map_err(Error::internal)?;
+        csv.row(NAMES)?;
     }
     for row in rows {
         let texts = [
@@ -55,16 +49,7 @@ pub(super) fn of(rows: &[Stored], is_first: bool) -> Result<Vec<u8>> {
             row.detail.clone().unwrap_or_default(),
             hex::encode(&row.hash),
         ];
-        csv.write_record(texts.iter().map(|text| guarded(text).into_owned()))
-            .map_err(Error::internal)?;
+        csv.row(texts)?;
     }
-    csv.into_inner()
-        .map_err(|error| Error::internal(error.into_error()))
-}
-
-fn guarded(text: &str) -> Cow<'_, str> {
-    match text.starts_with(FORMULA) {
-        true => format!("'{text}").into(),
-        false => text.into(),
-    }
+    csv.bytes()
 }

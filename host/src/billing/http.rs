@@ -76,5 +76,5 @@ async fn export(
             query.group.unwrap_or_default(),
         )
         .await?;
-    Ok(report.csv())
+    report.csv()
 }

@@ -149,3 +149,35 @@ fn private(data: &Path, files: &[&str]) {
         assert_eq!(mode & 0o777, 0o600, "{file}");
     }
 }
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "cargo names itself to its tests")]
+fn the_first_command_of_the_readme_names_one_program() {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let told = std::process::Command::new(cargo)
+        .args([
+            "metadata",
+            "--no-deps",
+            "--offline",
+            "--format-version",
+            "1",
+        ])
+        .current_dir(guests::root())
+        .output()
+        .expect("cargo runs");
+    let workspace: serde_json::Value =
+        serde_json::from_slice(&told.stdout).expect("cargo tells of the workspace");
+    let members = workspace["workspace_default_members"].as_array().unwrap();
+    let programs: Vec<&str> = workspace["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|package| members.contains(&package["id"]))
+        .filter_map(|package| package["default_run"].as_str())
+        .collect();
+    assert_eq!(
+        programs,
+        ["bulkhead"],
+        "`cargo run --release -- dev` at the root would not know what to run"
+    );
+}

@@ -173,7 +173,7 @@ impl Billing {
 
 impl Report {
     /// The lines as CSV. What a line does not have is empty, and so is a cost that nobody knows.
-    pub fn csv(&self) -> Response {
+    pub fn csv(&self) -> Result<Response> {
         let by: &[&str] = match self.group {
             Group::Day => &["day"],
             Group::Agent => &["agent"],
@@ -209,7 +209,8 @@ impl Report {
         ];
         let columns: Vec<&str> = by.iter().chain(counted).chain(&rest).copied().collect();
         let with_currency: Vec<&str> = columns.iter().copied().chain(["currency"]).collect();
-        let mut csv = Csv::new(&with_currency);
+        let mut csv = Csv::default();
+        csv.row(with_currency)?;
         for line in &self.data {
             let line = serde_json::to_value(line).unwrap_or_default();
             let cell = |column: &&str| match &line[*column] {
@@ -217,7 +218,7 @@ impl Report {
                 serde_json::Value::Null => String::new(),
                 other => other.to_string(),
             };
-            csv.row(columns.iter().map(cell).chain([self.currency.clone()]));
+            csv.row(columns.iter().map(cell).chain([self.currency.clone()]))?;
         }
         csv.download(&format!("usage-{}.csv", self.period))
     }

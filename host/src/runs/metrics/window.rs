@@ -1,18 +1,18 @@
-//! The last days of an organization or an agent, read in one snapshot.
+//! The last days of an organization or an agent, read by one statement.
 
 use time::{Date, Duration, OffsetDateTime, Time, UtcOffset};
 
 use super::figures::{Day, Figures, Metrics, Top};
-use super::store;
+use super::store::{self, Of};
 use crate::identity::Caller;
-use crate::kit::{Error, OrgId, Result};
+use crate::kit::{Error, Result};
 use crate::runs::Runs;
 
 /// Days where nobody asked for another number, and the most.
 const DAYS: u16 = 30;
 const DAYS_MAX: u16 = 90;
 /// Agents in each list.
-const TOP: i64 = 10;
+const TOP: usize = 10;
 
 impl Runs {
     /// The last `days` days of the caller's organization, today included; of one agent where it is named.
@@ -34,9 +34,6 @@ impl Runs {
         let first = today - Duration::days(i64::from(days) - 1);
         let midnight = |day: Date| OffsetDateTime::new_utc(day, Time::MIDNIGHT);
         let (from, to) = (midnight(first), midnight(today + Duration::DAY));
-        // One snapshot, so that the days add up to the total.
-        let mut tx = self.inner.db.begin().await?;
-        store::one_snapshot(&mut tx).await?;
         let mut total = Figures::none();
         let mut by_day: Vec<Day> = (0..days)
             .map(|n| Day {
@@ -44,46 +41,37 @@ impl Runs {
                 figures: Figures::none(),
             })
             .collect();
-        for (day, sums) in store::by_day(&mut tx, (caller.org, agent), (from, to)).await? {
+        let mut agents = Vec::new();
+        for (of, sums) in store::sums(&self.inner.db, (caller.org, agent), (from, to)).await? {
             let figures = Figures::from(sums);
-            match day {
-                None if figures.runs > 0 => total = figures,
-                None => {}
-                Some(day) => {
+            match of {
+                Of::All if figures.runs > 0 => total = figures,
+                Of::All => {}
+                Of::Day(day) => {
                     let place = usize::try_from((day - first).whole_days()).ok();
                     if let Some(day) = place.and_then(|place| by_day.get_mut(place)) {
                         day.figures = figures;
                     }
                 }
+                Of::Agent(agent) => agents.push(Top { agent, figures }),
             }
         }
-        let mut tops = (None, None);
-        if agent.is_none() {
-            tops.0 = Some(top(&mut tx, (caller.org, false), (from, to)).await?);
-            tops.1 = Some(top(&mut tx, (caller.org, true), (from, to)).await?);
-        }
-        tx.commit().await?;
+        let of_all = agent.is_none();
         Ok(Metrics {
             from,
             to,
             currency: self.inner.billing.currency().to_owned(),
             total,
             days: by_day,
-            top_by_use: tops.0,
-            top_by_failure: tops.1,
+            top_by_use: of_all.then(|| top(&agents, |figures| figures.runs)),
+            top_by_failure: of_all.then(|| top(&agents, |figures| figures.failed)),
         })
     }
 }
 
-async fn top(
-    tx: &mut sqlx::PgConnection,
-    (org, failing): (OrgId, bool),
-    span: (OffsetDateTime, OffsetDateTime),
-) -> Result<Vec<Top>> {
-    let agents = store::top(tx, (org, failing), span, TOP).await?;
-    let named = agents.into_iter().map(|(agent, sums)| Top {
-        agent,
-        figures: sums.into(),
-    });
-    Ok(named.collect())
+/// The agents with the most, the first of them by name where they have the same; those without any are left out.
+fn top(agents: &[Top], count: impl Fn(&Figures) -> i64) -> Vec<Top> {
+    let mut agents: Vec<&Top> = agents.iter().filter(|a| count(&a.figures) > 0).collect();
+    agents.sort_by_key(|top| (std::cmp::Reverse(count(&top.figures)), top.agent.clone()));
+    agents.into_iter().take(TOP).cloned().collect()
 }
