@@ -10,7 +10,13 @@ fn recall(turn: Turn) -> Result<Outcome> {
     };
     let messages = turn.messages().iter();
     let lines: Vec<String> = messages
-        .map(|message| format!("{}:{}", who(message.speaker), message.text.replace('\n', "/")))
+        .map(|message| {
+            format!(
+                "{}:{}",
+                who(message.speaker),
+                message.text.replace('\n', "/")
+            )
+        })
         .collect();
     output::text(&lines.join("\n"));
     Ok(Outcome::EndTurn)
