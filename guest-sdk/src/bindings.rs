@@ -1,5 +1,5 @@
-//! The generated bindings of the contract's `guarded-agent` world, read from `wit/`.
-//! Only `host/component.rs` and the expansion of `#[agent]` use them: nothing of them is API.
+//! The generated bindings of the contract's worlds, read from `wit/`: `guarded-agent` here, `guardrail` below.
+//! Only `host/` and the expansions of `#[agent]` and `#[guardrail]` use them: nothing of them is API.
 
 wit_bindgen::generate!({
     path: "../wit",
@@ -7,3 +7,13 @@ wit_bindgen::generate!({
     pub_export_macro: true,
     default_bindings_module: "bulkhead_sdk::__private::bindings",
 });
+
+/// Those of a guardrail component.
+pub mod guardrail {
+    wit_bindgen::generate!({
+        path: "../wit",
+        world: "guardrail",
+        pub_export_macro: true,
+        default_bindings_module: "bulkhead_sdk::__private::bindings::guardrail",
+    });
+}

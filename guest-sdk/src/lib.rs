@@ -14,6 +14,7 @@
 
 pub mod agent;
 pub mod clock;
+pub mod guardrails;
 pub mod knowledge;
 pub mod log;
 #[cfg(not(target_family = "wasm"))]
@@ -74,6 +75,28 @@ pub use bulkhead_sdk_macros::agent;
 /// ```
 #[doc(inline)]
 pub use bulkhead_sdk_macros::arguments;
+/// Makes a function the guardrail of this crate, a component that judges agents' texts: `fn(Subject) -> Verdict`.
+///
+/// It has no capabilities, a fresh instance for each text, little fuel and 50 ms; whatever it does but answer ends the
+/// run. Deploy it under a name; agents of the organization name it as `component=<name>` among their guardrails.
+///
+/// ```
+/// use bulkhead_sdk::guardrail;
+/// use bulkhead_sdk::guardrails::{Place, Subject, Verdict};
+///
+/// #[guardrail]
+/// fn no_shouting(subject: Subject) -> Verdict {
+///     match subject.place {
+///         Place::Output => Verdict::rewrite(subject.text.replace('!', ".")),
+///         _ => Verdict::Allow,
+///     }
+/// }
+///
+/// let verdict = no_shouting(Subject::new(Place::Output, "Done!"));
+/// assert_eq!(verdict, Verdict::rewrite("Done."));
+/// ```
+#[doc(inline)]
+pub use bulkhead_sdk_macros::guardrail;
 /// Makes a function a tool of the agent: `function::TOOL`.
 ///
 /// It is called like the function and described by its doc comment; doc comments on parameters describe the
@@ -109,6 +132,7 @@ pub mod __private {
     pub use crate::agent::{Entry, Manifest};
     #[cfg(target_family = "wasm")]
     pub use crate::bindings;
+    pub use crate::guardrails::Judge;
     pub use crate::tools::{Object, Properties, answer, schema_of, whole};
     pub use {schemars, serde};
 }

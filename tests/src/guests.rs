@@ -84,5 +84,5 @@ fn build() {
         );
     };
     build(&["-p", "bulkhead-test-guests", "--examples"]);
-    build(&["-p", "support", "-p", "chat", "--lib"]);
+    build(&["-p", "support", "-p", "chat", "-p", "guardrail", "--lib"]);
 }

@@ -4,6 +4,7 @@
 mod agent;
 mod arguments;
 mod attribute;
+mod guardrail;
 mod tool;
 
 use proc_macro::TokenStream;
@@ -12,6 +13,13 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn agent(attribute: TokenStream, item: TokenStream) -> TokenStream {
     answer(agent::expand(attribute.into(), item.clone().into()), item)
+}
+
+/// Makes a function the guardrail of this crate: `fn(Subject) -> Verdict`.
+#[proc_macro_attribute]
+pub fn guardrail(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    let expanded = guardrail::expand(&attribute.into(), item.clone().into());
+    answer(expanded, item)
 }
 
 /// Makes a function a tool of the agent: `function::TOOL`.

@@ -3,6 +3,8 @@
 
 #[cfg(target_family = "wasm")]
 mod component;
+#[cfg(target_family = "wasm")]
+mod judged;
 
 #[cfg(target_family = "wasm")]
 pub(crate) use component::{

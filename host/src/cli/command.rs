@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 use super::operator::{keys, migrate, nodes};
 use super::terminal::{Failure, Format, Output};
 use super::{
-    audit, cancel, conversations, deploy, dev, doctor, guardrails, knowledge, limits, run, runs,
-    serve, usage, versions, webhooks,
+    audit, cancel, conversations, deploy, dev, doctor, guardrails, init, knowledge, limits, run,
+    runs, serve, usage, versions, webhooks,
 };
 
 #[derive(Debug, Parser)]
@@ -26,6 +26,7 @@ pub(super) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    Init(init::Args),
     Dev(dev::Args),
     Serve(serve::Args),
     Deploy(deploy::Args),
@@ -50,6 +51,7 @@ pub(super) enum Command {
 impl Command {
     pub(super) async fn run(self, out: Output) -> Result<(), Failure> {
         match self {
+            Self::Init(args) => init::run(args, out).await,
             Self::Dev(args) => dev::run(args, out).await,
             Self::Serve(args) => serve::run(args, out).await,
             Self::Deploy(args) => deploy::run(args, out).await,

@@ -11,6 +11,7 @@ mod deploy;
 mod dev;
 mod doctor;
 mod guardrails;
+mod init;
 mod knowledge;
 mod limits;
 mod operator;

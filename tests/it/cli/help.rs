@@ -3,8 +3,9 @@
 use super::program::run;
 
 /// Every command, and every command of a command.
-const COMMANDS: [&[&str]; 60] = [
+const COMMANDS: [&[&str]; 61] = [
     &[],
+    &["init"],
     &["dev"],
     &["serve"],
     &["deploy"],

@@ -7,6 +7,7 @@
 
 mod dev;
 mod help;
+mod init;
 pub(crate) mod program;
 mod refused;
 mod replay;

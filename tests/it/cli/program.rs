@@ -77,8 +77,17 @@ pub(crate) async fn run(words: &[&str]) -> Ended {
     ended(command(words)).await
 }
 
-pub(crate) async fn ended(mut command: Command) -> Ended {
-    let output = timeout(ENDS_WITHIN, command.output())
+pub(crate) async fn ended(command: Command) -> Ended {
+    within(ENDS_WITHIN, command).await
+}
+
+/// Runs a command that builds something to its end.
+pub(crate) async fn built(command: Command) -> Ended {
+    within(READY_WITHIN, command).await
+}
+
+async fn within(most: Duration, mut command: Command) -> Ended {
+    let output = timeout(most, command.output())
         .await
         .expect("it ends in time")
         .unwrap();

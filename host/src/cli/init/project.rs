@@ -1,0 +1,87 @@
+//! A new project's folder: its name checked, its files written beside it first and moved into place as a whole.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::templates::Files;
+use crate::cli::terminal::Failure;
+
+/// What a package cannot be called: Rust's own words, and crates that are always there.
+const TAKEN: &str = " abstract alloc as async await become box break const continue core crate do dyn else enum \
+    extern false final fn for gen if impl in let loop macro main match mod move mut override priv proc-macro pub \
+    ref return self static std struct super test trait true try type typeof unsafe unsized use virtual where while \
+    yield build deps examples incremental bulkhead-sdk bulkhead-sdk-macros ";
+
+/// Refuses what cannot name both an agent and a package.
+pub(super) fn check_name(name: &str) -> Result<(), Failure> {
+    let fits = name.len() <= 63
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+    if !fits {
+        let detail = format!(
+            "{name:?} cannot name an agent: use 1 to 63 small letters, digits and `-`, a letter first, as in `greeter`"
+        );
+        return Err(Failure::new("invalid_name", detail));
+    }
+    if TAKEN.contains(&format!(" {name} ")) {
+        let detail =
+            format!("{name:?} cannot name a Rust package: take another name, as in `{name}-agent`");
+        return Err(Failure::new("invalid_name", detail));
+    }
+    Ok(())
+}
+
+/// Writes the files into `folder`, which must not be there or be empty: all of them, or none.
+pub(super) fn write(folder: &Path, files: &Files) -> Result<(), Failure> {
+    let failed = |error: io::Error| {
+        Failure::new("io", format!("cannot write {}: {error}", folder.display()))
+    };
+    match fs::read_dir(folder) {
+        Ok(mut entries) => {
+            if entries.next().is_some() {
+                let detail = format!(
+                    "{} is not empty: name a folder that is not there with --dir",
+                    folder.display()
+                );
+                return Err(Failure::new("folder_not_empty", detail));
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    let part = Part::beside(folder).map_err(failed)?;
+    for (place, content) in files {
+        let path = part.0.join(place);
+        let within = path.parent().unwrap_or(&part.0);
+        fs::create_dir_all(within)
+            .and_then(|()| fs::write(&path, content))
+            .map_err(failed)?;
+    }
+    // Takes the place of an empty folder too, and of nothing else.
+    fs::rename(&part.0, folder).map_err(failed)
+}
+
+/// A folder that is written into; it is gone with this unless it was moved.
+struct Part(PathBuf);
+
+impl Part {
+    fn beside(folder: &Path) -> io::Result<Self> {
+        let name = folder.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        let within = folder.parent().filter(|parent| *parent != Path::new(""));
+        let within = within.unwrap_or_else(|| Path::new("."));
+        fs::create_dir_all(within)?;
+        let part = format!(".{}.part-{}", name.to_string_lossy(), std::process::id());
+        let path = within.join(part);
+        fs::create_dir(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
