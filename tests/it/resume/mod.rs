@@ -65,7 +65,7 @@ impl Pair {
         said: usize,
     ) -> Self {
         // What is told here is told by the polls, when the test says so; a provider that hangs is waited for.
-        let first = TestHost::start_with(|config| {
+        let first = Box::pin(TestHost::start_with(|config| {
             config.runs.notifications = false;
             config.runs.cancel_wait_ms = 100;
             config.models.idle_ms = 60_000;
@@ -73,7 +73,7 @@ impl Pair {
             // A guardrail component may judge for as long as a test has it judge.
             config.guardrails.component_ms = 3_600_000;
             config.guardrails.component_fuel = u64::MAX / 4;
-        })
+        }))
         .await;
         let provider = Provider::start().await;
         if guarded.rules.is_empty() {
@@ -87,7 +87,7 @@ impl Pair {
         }
         connect(&client, &provider).await;
         provider.script(script);
-        let second = first.join().await;
+        let second = Box::pin(first.join()).await;
         let mut events = client.stream("journey", &input(instructions)).await;
         for _ in 0..said {
             events.next().await.unwrap();
