@@ -129,7 +129,8 @@ fn heard(stage: &Stage, generation: &Generation, calls: &[&Call], books: &mut Bo
     let billed = (number(generation.input), number(generation.output));
     if generation.estimated != Some(false) || counted != Some(billed) {
         stage.broken(format!(
-            "I5: {generation:?} is billed {billed:?}, the provider counted {counted:?}"
+            "I5: run {} is billed {billed:?}, the provider counted {counted:?}: {generation:?}",
+            generation.run_id
         ));
     }
     let counted = counted.unwrap_or_default();
