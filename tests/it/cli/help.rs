@@ -3,7 +3,7 @@
 use super::program::run;
 
 /// Every command, and every command of a command.
-const COMMANDS: [&[&str]; 61] = [
+const COMMANDS: [&[&str]; 68] = [
     &[],
     &["init"],
     &["dev"],
@@ -24,6 +24,13 @@ const COMMANDS: [&[&str]; 61] = [
     &["versions", "ls"],
     &["versions", "show"],
     &["versions", "stable"],
+    &["versions", "diff"],
+    &["versions", "label"],
+    &["versions", "delete"],
+    &["promote"],
+    &["canary"],
+    &["rollback"],
+    &["channels"],
     &["knowledge"],
     &["knowledge", "add"],
     &["knowledge", "search"],
