@@ -1,5 +1,4 @@
 //! Signed versions: who may sign, what is refused before anything is compiled, what is asked of an organization's uploads.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use bulkhead::agents::signed::{HEADER, message};
 use bulkhead_tests::client::{Answer, send};
