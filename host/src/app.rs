@@ -18,7 +18,7 @@ use crate::identity::{Identity, Proven};
 use crate::kit::egress::{Egress, Guarded, Rules};
 use crate::kit::http::idempotency::{Admit, Idempotency};
 use crate::kit::secret::Seal;
-use crate::kit::{Base, Clock, Error, Ids, Random, Result, Tasks, db};
+use crate::kit::{Base, Clock, Error, Ids, Random, Result, Tasks, Tracing, db};
 use crate::knowledge::{self, Knowledge};
 use crate::limits::{Each, Limits};
 use crate::models::Models;
@@ -35,6 +35,7 @@ pub struct App {
     pub clock: Clock,
     pub ids: Ids,
     pub tasks: Tasks,
+    pub tracing: Tracing,
     pub scheduler: Scheduler,
     pub identity: Identity,
     pub audit: Audit,
@@ -66,7 +67,8 @@ pub struct Parts {
 impl App {
     /// Makes every room. The database must be migrated.
     pub async fn build(config: Config, parts: Parts) -> Result<Self> {
-        let base = Base::new(parts.db, parts.clock, parts.random.clone()).await?;
+        let egress = Egress::new()?;
+        let base = base(&parts, (&config, &egress)).await?;
         let artifact_key = db::shared_key(&base.db, "artifacts", &parts.random).await?;
         let limits = limits(&base, &config)?;
         let sandbox = sandbox(&config, &limits)?;
@@ -93,7 +95,7 @@ impl App {
             program: parts.program,
             config: config.agents.clone(),
         });
-        let models = Models::new(&base, seal.clone(), Egress::new()?, config.models.clone());
+        let models = Models::new(&base, seal.clone(), egress, config.models.clone());
         let knowledge = Knowledge::new(&base, knowledge_config(&config));
         let checker = checker(&base, &agents, (&sandbox, &scheduler), &config)?;
         let webhooks = webhooks(&base, &seal, &config)?;
@@ -117,6 +119,7 @@ impl App {
             clock: base.clock,
             ids: base.ids,
             tasks: base.tasks,
+            tracing: base.tracing,
             scheduler,
             identity,
             audit,
@@ -134,6 +137,15 @@ impl App {
             draining: watch::Sender::new(false),
         })
     }
+}
+
+/// Traces begin before every room that has a place in them.
+async fn base(parts: &Parts, (config, egress): (&Config, &Egress)) -> Result<Base> {
+    let (db, clock) = (parts.db.clone(), parts.clock.clone());
+    let mut base = Base::new(db, clock, parts.random.clone()).await?;
+    base.tracing =
+        Tracing::start(&config.tracing, &base, egress).map_err(|what| BAD_CONFIG.because(what))?;
+    Ok(base)
 }
 
 /// Guardrail components are found among the agents, which know nothing of who is judged.

@@ -34,5 +34,6 @@ mod secrets;
 mod snapshots;
 mod support;
 mod tidy;
+mod traces;
 mod uploads;
 mod webhooks;

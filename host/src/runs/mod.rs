@@ -27,7 +27,7 @@ use crate::billing::Billing;
 use crate::id;
 use crate::kit::commit::Writer;
 use crate::kit::http::Cursors;
-use crate::kit::{Clock, Ids, Tasks};
+use crate::kit::{Clock, Ids, Tasks, Tracing};
 use crate::limits::Limits;
 use crate::sandbox::{Sandbox, Scheduler};
 
@@ -53,6 +53,7 @@ struct Inner {
     ids: Ids,
     cursors: Cursors,
     tasks: Tasks,
+    tracing: Tracing,
     limits: Limits,
     billing: Billing,
     agents: Agents,

@@ -105,6 +105,7 @@ impl Runs {
             ids,
             cursors,
             tasks,
+            tracing,
         } = parts.base;
         let shape = Shape {
             lanes: config.commit_lanes,
@@ -124,6 +125,7 @@ impl Runs {
                 ids,
                 cursors,
                 tasks,
+                tracing,
                 limits: parts.limits,
                 billing: parts.billing,
                 agents: parts.agents,

@@ -14,7 +14,7 @@ use super::{connect, guarded, violations};
 use crate::{guests, replay};
 
 /// A guardrail around one body, which leaves the address of its verdict: 16 is free, 64 holds `rewritten`, 80 holds `{}`.
-fn judge(memory: &str, body: &str) -> Vec<u8> {
+pub(crate) fn judge(memory: &str, body: &str) -> Vec<u8> {
     assemble(&format!(
         r#"(component
   (import "bulkhead:agent/checks@0.1.0" (instance $checks
@@ -50,7 +50,7 @@ fn judge(memory: &str, body: &str) -> Vec<u8> {
     ))
 }
 
-const ALLOW: &str = "(i32.const 16)";
+pub(crate) const ALLOW: &str = "(i32.const 16)";
 const REWRITE: &str = "(call $says (i32.const 1) (i32.const 64) (i32.const 9))";
 const BLOCK: &str = "(call $says (i32.const 2) (i32.const 64) (i32.const 9))";
 

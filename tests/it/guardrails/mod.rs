@@ -1,7 +1,7 @@
 //! Guardrails: what they are declared as, where they fire, what is left of a text, and that a run they ended is one like
 //! any other.
 
-mod components;
+pub(crate) mod components;
 mod declared;
 mod ends;
 mod entry;
@@ -16,7 +16,12 @@ use bulkhead_tests::{Client, TestHost};
 use serde_json::{Value, json};
 
 /// Deploys a guest as an agent that declares these: what the component would declare is put beside it.
-async fn guarded(host: &TestHost, agent: &str, guest: &Guest, guardrails: &[&str]) -> Client {
+pub(crate) async fn guarded(
+    host: &TestHost,
+    agent: &str,
+    guest: &Guest,
+    guardrails: &[&str],
+) -> Client {
     let client = host.client("acme").await;
     client.upload(agent, &guest.bytes()).await;
     sqlx::query(

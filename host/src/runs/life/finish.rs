@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 
 use super::execute::{Ended, Stopped, Work, in_flight};
 use super::kept::{clean, guest_log, kept};
+use super::traced;
 use crate::billing::caps::{self, CAP_REACHED, Dimension};
 use crate::billing::meter::KNOWLEDGE;
 use crate::billing::{Bill, UsageRecord};
@@ -165,6 +166,7 @@ impl Runs {
         }));
         let mut events = rest.held;
         events.push(done.store(rest.next_event, now)?);
+        traced::ended(work, &verdict, (&usage, &rest.text));
         let how = (verdict.state, verdict.stop_reason);
         let agent = &work.resolved.name;
         let told = notices::ended(&work.row, agent, how, (now, rest.next_event), &usage);

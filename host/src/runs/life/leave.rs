@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 
 use super::execute::Work;
 use super::finish::usage;
+use super::traced;
 use crate::kit::Result;
 use crate::runs::Runs;
 use crate::runs::log::Change;
@@ -14,6 +15,14 @@ use crate::runs::log::change::{FENCED, Leave};
 
 impl Runs {
     pub(super) async fn let_go(&self, work: &Work, wake_at: Option<OffsetDateTime>) {
+        traced::left(
+            work,
+            if wake_at.is_some() {
+                "suspended"
+            } else {
+                "handed_over"
+            },
+        );
         match self.write_leave(work, wake_at).await {
             Ok(()) if wake_at.is_some() => {
                 metrics::counter!("bulkhead_runs_suspended_total").increment(1);

@@ -69,12 +69,13 @@ impl Runs {
             .await?;
         let live = Live::new(run);
         let events = Stream::from_birth(self.source(), (caller.org, run), &live);
-        let row = self.row(
+        let mut row = self.row(
             caller,
             (&resolved, &limits),
             &new,
             (run, &messages, &admitted),
         )?;
+        let span = self.begins(&mut row, agent, &messages);
         let started = Event::Started {
             run,
             agent: agent.to_owned(),
@@ -89,6 +90,7 @@ impl Runs {
         let violations = self.rewritten(&row, row.created_at, &rewrites);
         let mut work = Work::new(row.clone(), (resolved, limits), messages, record);
         work.gate = self.inner.billing.gate(caller.org, run.0, held);
+        work.span = span;
         let begin = Change::Begin {
             live: Arc::clone(&live),
             row: Box::new(row),
@@ -219,6 +221,7 @@ impl Runs {
         // A client that is gone hears nothing; its run goes on.
         let _ = tell.send(durable);
         if !begun {
+            work.span.fail("not_started");
             self.inner.live.remove(&live);
             let (org, run) = (work.row.org, work.row.run.0);
             self.inner.billing.give_back(org, run, held).await;
@@ -262,6 +265,7 @@ impl Runs {
             node: self.inner.node,
             created_by: caller.key,
             created_at: now,
+            traceparent: None,
         })
     }
 }
