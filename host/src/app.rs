@@ -13,6 +13,7 @@ use crate::agents::{self, Agents};
 use crate::audit::{self, Audit, Refusals};
 use crate::billing::Billing;
 use crate::config::{BAD_CONFIG, Config};
+use crate::conversations::Conversations;
 use crate::guardrails::{Checker, Guardrails};
 use crate::identity::{Identity, Proven};
 use crate::kit::egress::{Egress, Guarded, Rules};
@@ -43,6 +44,7 @@ pub struct App {
     pub limits: Limits,
     pub billing: Billing,
     pub agents: Agents,
+    pub conversations: Conversations,
     pub models: Models,
     pub knowledge: Knowledge,
     pub guardrails: Guardrails,
@@ -67,17 +69,15 @@ pub struct Parts {
 impl App {
     /// Makes every room. The database must be migrated.
     pub async fn build(config: Config, parts: Parts) -> Result<Self> {
-        let egress = Egress::new()?;
-        let base = base(&parts, (&config, &egress)).await?;
+        let (base, egress) = base(&parts, &config).await?;
         let artifact_key = db::shared_key(&base.db, "artifacts", &parts.random).await?;
         let limits = limits(&base, &config)?;
         let sandbox = sandbox(&config, &limits)?;
-        let slice = config.sandbox.slice_fuel;
-        let scheduler = Scheduler::start(threads(&config), slice, base.tasks.runtime())?;
+        let scheduler = scheduler(&base, &config)?;
         let imports = Imports::new(&sandbox).map_err(Error::internal)?;
         let seal = Seal::new(&parts.master_key, parts.random);
 
-        let identity = Identity::new(&base);
+        let (identity, conversations) = (Identity::new(&base), Conversations::new(&base));
         let guardrails = Guardrails::new(&base, config.guardrails.clone());
         let billing =
             Billing::new(&base, config.billing.clone()).map_err(|what| BAD_CONFIG.because(what))?;
@@ -104,6 +104,7 @@ impl App {
             limits: limits.clone(),
             billing: billing.clone(),
             agents: agents.clone(),
+            conversations: conversations.clone(),
             models: models.clone(),
             knowledge: knowledge.clone(),
             guardrails: guardrails.clone(),
@@ -127,6 +128,7 @@ impl App {
             limits,
             billing,
             agents,
+            conversations,
             models,
             knowledge,
             guardrails,
@@ -140,12 +142,13 @@ impl App {
 }
 
 /// Traces begin before every room that has a place in them.
-async fn base(parts: &Parts, (config, egress): (&Config, &Egress)) -> Result<Base> {
+async fn base(parts: &Parts, config: &Config) -> Result<(Base, Egress)> {
     let (db, clock) = (parts.db.clone(), parts.clock.clone());
     let mut base = Base::new(db, clock, parts.random.clone()).await?;
+    let egress = Egress::new()?;
     base.tracing =
-        Tracing::start(&config.tracing, &base, egress).map_err(|what| BAD_CONFIG.because(what))?;
-    Ok(base)
+        Tracing::start(&config.tracing, &base, &egress).map_err(|what| BAD_CONFIG.because(what))?;
+    Ok((base, egress))
 }
 
 /// Guardrail components are found among the agents, which know nothing of who is judged.
@@ -267,11 +270,12 @@ fn admit(identity: &Identity) -> Admit {
     })
 }
 
-fn threads(config: &Config) -> usize {
-    match config.sandbox.threads {
+fn scheduler(base: &Base, config: &Config) -> Result<Scheduler> {
+    let threads = match config.sandbox.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
-    }
+    };
+    Scheduler::start(threads, config.sandbox.slice_fuel, base.tasks.runtime()).map_err(Error::from)
 }
 
 macro_rules! hand_out {
@@ -290,6 +294,7 @@ hand_out!(
     limits: Limits,
     billing: Billing,
     agents: Agents,
+    conversations: Conversations,
     models: Models,
     knowledge: Knowledge,
     guardrails: Guardrails,

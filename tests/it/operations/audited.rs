@@ -13,6 +13,12 @@ use crate::guests;
 const UNPRIVILEGED: &[(&str, &str)] = &[
     // A run has its own log and usage row; its start is the hot path.
     ("POST", "/v1/orgs/{org}/agents/{agent}/runs"),
+    // They are the key's own, and an archived one is kept whole.
+    ("POST", "/v1/orgs/{org}/agents/{agent}/conversations"),
+    (
+        "DELETE",
+        "/v1/orgs/{org}/agents/{agent}/conversations/{conversation}",
+    ),
     // They read.
     ("POST", "/v1/orgs/{org}/knowledge/search"),
     ("POST", "/v1/orgs/{org}/guardrails/check"),

@@ -16,6 +16,7 @@ const PROVIDER_NAME: &str = "gen_ai.provider.name";
 const AGENT_ID: &str = "gen_ai.agent.id";
 const AGENT_NAME: &str = "gen_ai.agent.name";
 const AGENT_VERSION: &str = "gen_ai.agent.version";
+const CONVERSATION_ID: &str = "gen_ai.conversation.id";
 const REQUEST_MODEL: &str = "gen_ai.request.model";
 const FINISH_REASONS: &str = "gen_ai.response.finish_reasons";
 const INPUT_TOKENS: &str = "gen_ai.usage.input_tokens";
@@ -73,6 +74,11 @@ pub fn invoke_agent(id: String, name: &str, version: i32) -> New {
         SpanKind::Internal,
         attributes,
     )
+}
+
+/// The conversation a turn is one of.
+pub fn conversation(span: &Span, id: String) {
+    span.set(CONVERSATION_ID, id);
 }
 
 /// A generation, from its request to the last of it that was taken.

@@ -54,6 +54,9 @@ impl Runs {
             span.set(kinds::ORG_ID, row.org.to_string());
             span.set(kinds::RUN_ID, row.run.to_string());
             span.set(kinds::NODE_ID, self.inner.node.to_string());
+            if let Some(conversation) = row.conversation {
+                genai::conversation(span, conversation.to_string());
+            }
         }
     }
 }

@@ -8,11 +8,13 @@ use time::OffsetDateTime;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::conversation::entry;
 use super::{Admitted, Message, NewRun, Started};
 use crate::agents::Resolved;
 use crate::billing::Held;
 use crate::guardrails::{self, Guard, Occurred, Rewrite, Violation, redact};
 use crate::identity::Caller;
+use crate::kit::trace::Span;
 use crate::kit::{Code, Error, Result};
 use crate::limits::Effective;
 use crate::runs::life::execute::Work;
@@ -40,15 +42,13 @@ impl Runs {
         &self,
         caller: &Caller,
         agent: &str,
-        new: NewRun,
+        mut new: NewRun,
         id: Option<Uuid>,
     ) -> Result<Started> {
         self.may_take_runs().await?;
-        let resolved = self
-            .inner
-            .agents
-            .resolve(caller, agent, new.version)
-            .await?;
+        let joined = self.conversation_of(caller, agent, &new).await?;
+        let joined = joined.as_ref();
+        let resolved = self.choose(caller, agent, (&new, joined)).await?;
         if resolved.is_guardrail {
             let what =
                 "It is a guardrail component: name it in an agent's guardrails as `component=…`.";
@@ -60,22 +60,23 @@ impl Runs {
             .limits
             .effective(caller.org, Some(version))
             .await?;
-        let mut messages = self.check(&new, &limits)?;
-        let mut new = new;
+        let mut asked = self.check(&new, &limits, joined)?;
+        let mut messages = self.before(caller, joined).await?;
         let run: RunId = id.map_or_else(|| self.inner.ids.next(), RunId);
         let gates = (&resolved, &*limits);
         let (held, rewrites, admitted) = self
-            .admit(caller, run, gates, (&mut messages, &mut new))
+            .admit(caller, run, gates, (&messages, &mut asked, &mut new))
             .await?;
+        let question = asked.last().map(|message| message.text.clone());
+        messages.append(&mut asked);
         let live = Live::new(run);
         let events = Stream::from_birth(self.source(), (caller.org, run), &live);
-        let mut row = self.row(
+        let (row, span) = self.row(
             caller,
             (&resolved, &limits),
             &new,
             (run, &messages, &admitted),
         )?;
-        let span = self.begins(&mut row, agent, &messages);
         let started = Event::Started {
             run,
             agent: agent.to_owned(),
@@ -84,6 +85,7 @@ impl Runs {
         };
         let started = started.store(1, row.created_at)?;
         let notices = vec![notices::started(&row, agent, started.seq)];
+        let entry = entry(&row, joined, question.as_deref().unwrap_or_default())?;
         let key = row.key();
         let guard = Guard::new(Arc::clone(&resolved.guardrails));
         let record = self.record(key, &live, std::slice::from_ref(&started), &guard);
@@ -94,6 +96,7 @@ impl Runs {
         let begin = Change::Begin {
             live: Arc::clone(&live),
             row: Box::new(row),
+            entry,
             started,
             violations,
             notices,
@@ -105,8 +108,11 @@ impl Runs {
         self.inner
             .tasks
             .spawn(async move { runs.begin(begin, work, (admitted, held), tell).await });
-        told.await
-            .map_err(|_| Error::unavailable("The host is stopping."))??;
+        let told = told.await;
+        let told = told.map_err(|_| Error::unavailable("The host is stopping."))?;
+        if let Err(refused) = told {
+            return Err(self.overtaken(caller, agent, (joined, refused)).await);
+        }
         Ok(Started { run, live, events })
     }
 
@@ -164,11 +170,12 @@ impl Runs {
         caller: &Caller,
         run: RunId,
         (resolved, limits): (&Resolved, &Effective),
-        (messages, new): (&mut [Message], &mut NewRun),
+        (before, messages, new): (&[Message], &mut [Message], &mut NewRun),
     ) -> Result<(Held, Vec<Rewrite>, Admitted)> {
         let (billing, org) = (&self.inner.billing, caller.org);
-        let chars: usize = messages
+        let chars: usize = before
             .iter()
+            .chain(&*messages)
             .map(|message| message.text.chars().count())
             .sum();
         let held = billing.admit(org, run.0, chars as u64).await?;
@@ -231,17 +238,18 @@ impl Runs {
         self.execute(work, admitted).await;
     }
 
+    /// Its row, and its first life in its trace.
     fn row(
         &self,
         caller: &Caller,
         (resolved, limits): (&Resolved, &Effective),
         new: &NewRun,
         (run, messages, admitted): (RunId, &[Message], &Admitted),
-    ) -> Result<NewRow> {
+    ) -> Result<(NewRow, Span)> {
         let now = self.inner.clock.now();
         let wall = new.deadline_ms.unwrap_or(limits.each.wall_ms.value);
         let fuel = new.max_fuel.unwrap_or(limits.each.fuel.value);
-        Ok(NewRow {
+        let mut row = NewRow {
             org: caller.org,
             run,
             agent: resolved.agent,
@@ -262,10 +270,13 @@ impl Runs {
             deadline_at: now + Duration::from_millis(wall),
             fuel_max: i64::try_from(fuel).unwrap_or(i64::MAX),
             limits: Some(limits.digest),
+            conversation: new.conversation_id,
             node: self.inner.node,
             created_by: caller.key,
             created_at: now,
             traceparent: None,
-        })
+        };
+        let span = self.begins(&mut row, &resolved.name, messages);
+        Ok((row, span))
     }
 }
