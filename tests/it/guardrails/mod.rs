@@ -1,10 +1,11 @@
 //! Guardrails: what they are declared as, where they fire, what is left of a text, and that a run they ended is one like
 //! any other.
 
-pub(crate) mod components;
+mod components;
 mod declared;
 mod ends;
 mod entry;
+mod judged;
 mod sets;
 mod shown;
 mod streams;
@@ -44,7 +45,7 @@ async fn connect(client: &Client, provider: &Provider) {
 }
 
 /// What guardrails did to a run, oldest first.
-async fn violations(client: &Client, run: &str) -> Vec<Value> {
+pub(crate) async fn violations(client: &Client, run: &str) -> Vec<Value> {
     let listed = client
         .get(&format!("/guardrails/violations?run={run}"))
         .await

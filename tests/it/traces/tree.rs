@@ -2,10 +2,10 @@
 
 use bulkhead_tests::collector::Span;
 use bulkhead_tests::provider::Answer;
+use bulkhead_tests::raw::judge::Judge;
 use serde_json::json;
 
 use super::{START, Traced};
-use crate::guardrails::components::{ALLOW, judge};
 use crate::guardrails::guarded;
 use crate::guests;
 
@@ -18,7 +18,7 @@ async fn a_run_is_one_tree() {
         provider,
         client,
     } = traced;
-    client.deploy("allows", &judge("1", ALLOW)).await;
+    client.deploy("allows", &Judge::default().bytes()).await;
     guarded(&host, "agent", &guests::JOURNEY, &["component=allows"]).await;
     provider.script(vec![Answer::text("three words here")]);
     let events = client
