@@ -79,6 +79,12 @@ impl Span {
         }
     }
 
+    /// A text for later, where somebody wants it.
+    pub fn content_of(&self, text: &str) -> Option<String> {
+        let wanted = self.0.as_ref().is_some_and(|open| open.on.content);
+        wanted.then(|| text.to_owned())
+    }
+
     fn with(&self, change: impl FnOnce(&mut Recorded)) {
         if let Some(open) = &self.0 {
             let mut span = open.span.lock().unwrap_or_else(PoisonError::into_inner);

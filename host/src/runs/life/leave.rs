@@ -15,15 +15,14 @@ use crate::runs::log::change::{FENCED, Leave};
 
 impl Runs {
     pub(super) async fn let_go(&self, work: &Work, wake_at: Option<OffsetDateTime>) {
-        traced::left(
-            work,
-            if wake_at.is_some() {
-                "suspended"
-            } else {
-                "handed_over"
-            },
-        );
-        match self.write_leave(work, wake_at).await {
+        let written = self.write_leave(work, wake_at).await;
+        let how = match (&written, wake_at) {
+            (Ok(()), Some(_)) => "suspended",
+            (Ok(()), None) => "handed_over",
+            (Err(_), _) => "lost",
+        };
+        traced::left(work, how);
+        match written {
             Ok(()) if wake_at.is_some() => {
                 metrics::counter!("bulkhead_runs_suspended_total").increment(1);
             }

@@ -4,7 +4,6 @@
 use std::borrow::Cow;
 
 use super::execute::Work;
-use super::finish::Verdict;
 use crate::kit::http::request;
 use crate::kit::trace::{Span, genai, kinds};
 use crate::runs::start::{Message, Role};
@@ -62,11 +61,15 @@ impl Runs {
 }
 
 /// The run ended with this life.
-pub(super) fn ended(work: &Work, verdict: &Verdict, (usage, text): (&Usage, &str)) {
+pub(super) fn ended(
+    work: &Work,
+    (state, stop_reason): (&'static str, &'static str),
+    (usage, said): (&Usage, Option<String>),
+) {
     let span = &work.span;
     let number = |n: i64| u64::try_from(n).unwrap_or(0);
-    span.set(kinds::STATE, verdict.state);
-    span.set(kinds::STOP_REASON, verdict.stop_reason);
+    span.set(kinds::STATE, state);
+    span.set(kinds::STOP_REASON, stop_reason);
     span.set(kinds::FUEL, usage.fuel);
     span.set(kinds::HOST_CALLS, usage.host_calls);
     genai::usage(
@@ -76,12 +79,14 @@ pub(super) fn ended(work: &Work, verdict: &Verdict, (usage, text): (&Usage, &str
     if usage.estimated {
         span.set(kinds::ESTIMATED, true);
     }
-    if verdict.state == "failed" {
-        span.fail(verdict.stop_reason);
+    if state == "failed" {
+        span.fail(stop_reason);
     }
-    span.content(genai::OUTPUT_MESSAGES, || {
-        genai::messages(std::iter::once(("assistant", Cow::Borrowed(text))))
-    });
+    if let Some(said) = said {
+        span.content(genai::OUTPUT_MESSAGES, || {
+            genai::messages(std::iter::once(("assistant", said.into())))
+        });
+    }
 }
 
 /// This life ended and the run goes on elsewhere, or later.
