@@ -16,6 +16,7 @@ mod init;
 mod knowledge;
 mod limits;
 mod operator;
+mod publishers;
 mod run;
 mod runs;
 mod serve;

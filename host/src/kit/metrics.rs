@@ -14,7 +14,7 @@ pub enum Kind {
 }
 
 /// Every metric of the host.
-pub const METRICS: [(Kind, &str, &str); 22] = [
+pub const METRICS: [(Kind, &str, &str); 24] = [
     (
         Counter,
         "bulkhead_http_requests_total",
@@ -120,6 +120,16 @@ pub const METRICS: [(Kind, &str, &str); 22] = [
         Counter,
         "bulkhead_webhook_endpoints_disabled_total",
         "endpoints that were given up, by reason",
+    ),
+    (
+        Counter,
+        "bulkhead_trace_spans_exported_total",
+        "spans a collector took",
+    ),
+    (
+        Counter,
+        "bulkhead_trace_spans_dropped_total",
+        "spans no collector will see, by reason: queue, export, stop",
     ),
 ];
 

@@ -3,7 +3,7 @@
 use super::program::run;
 
 /// Every command, and every command of a command.
-const COMMANDS: [&[&str]; 68] = [
+const COMMANDS: [&[&str]; 74] = [
     &[],
     &["init"],
     &["dev"],
@@ -31,6 +31,12 @@ const COMMANDS: [&[&str]; 68] = [
     &["canary"],
     &["rollback"],
     &["channels"],
+    &["publishers"],
+    &["publishers", "keygen"],
+    &["publishers", "add"],
+    &["publishers", "ls"],
+    &["publishers", "revoke"],
+    &["publishers", "require"],
     &["knowledge"],
     &["knowledge", "add"],
     &["knowledge", "search"],

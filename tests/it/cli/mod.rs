@@ -11,4 +11,4 @@ mod init;
 pub(crate) mod program;
 mod refused;
 mod replay;
-mod verbs;
+pub(crate) mod verbs;
