@@ -3,7 +3,7 @@
 use super::program::run;
 
 /// Every command, and every command of a command.
-const COMMANDS: [&[&str]; 55] = [
+const COMMANDS: [&[&str]; 57] = [
     &[],
     &["dev"],
     &["serve"],
@@ -37,6 +37,8 @@ const COMMANDS: [&[&str]; 55] = [
     &["usage", "set-tier"],
     &["usage", "give"],
     &["usage", "spend-cap"],
+    &["usage", "reconcile"],
+    &["usage", "settle"],
     &["audit"],
     &["audit", "list"],
     &["audit", "export"],
