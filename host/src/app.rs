@@ -13,6 +13,7 @@ use crate::agents::{self, Agents};
 use crate::audit::{self, Audit, Refusals};
 use crate::billing::Billing;
 use crate::config::{BAD_CONFIG, Config};
+use crate::conversations::Conversations;
 use crate::guardrails::{Checker, Guardrails};
 use crate::identity::{Identity, Proven};
 use crate::kit::egress::{Egress, Guarded, Rules};
@@ -42,6 +43,7 @@ pub struct App {
     pub limits: Limits,
     pub billing: Billing,
     pub agents: Agents,
+    pub conversations: Conversations,
     pub models: Models,
     pub knowledge: Knowledge,
     pub guardrails: Guardrails,
@@ -75,7 +77,7 @@ impl App {
         let imports = Imports::new(&sandbox).map_err(Error::internal)?;
         let seal = Seal::new(&parts.master_key, parts.random);
 
-        let identity = Identity::new(&base);
+        let (identity, conversations) = (Identity::new(&base), Conversations::new(&base));
         let guardrails = Guardrails::new(&base, config.guardrails.clone());
         let billing = Billing::new(&base, Egress::new()?, config.billing.clone())
             .map_err(|what| BAD_CONFIG.because(what))?;
@@ -102,6 +104,7 @@ impl App {
             limits: limits.clone(),
             billing: billing.clone(),
             agents: agents.clone(),
+            conversations: conversations.clone(),
             models: models.clone(),
             knowledge: knowledge.clone(),
             guardrails: guardrails.clone(),
@@ -124,6 +127,7 @@ impl App {
             limits,
             billing,
             agents,
+            conversations,
             models,
             knowledge,
             guardrails,
@@ -278,6 +282,7 @@ hand_out!(
     limits: Limits,
     billing: Billing,
     agents: Agents,
+    conversations: Conversations,
     models: Models,
     knowledge: Knowledge,
     guardrails: Guardrails,

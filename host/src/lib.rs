@@ -12,6 +12,7 @@ pub mod worker;
 pub mod agents;
 pub mod audit;
 pub mod billing;
+pub mod conversations;
 pub mod guardrails;
 pub mod identity;
 pub mod knowledge;

@@ -19,7 +19,8 @@ use crate::kit::db::{self, Schema};
 use crate::kit::error::{METHOD, NOT_FOUND};
 use crate::kit::http::{Problem, idempotency, incoming, request};
 use crate::{
-    agents, audit, billing, guardrails, identity, knowledge, limits, models, runs, webhooks,
+    agents, audit, billing, conversations, guardrails, identity, knowledge, limits, models, runs,
+    webhooks,
 };
 
 /// How long the database may take to answer a health check.
@@ -39,6 +40,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(limits::http::router())
         .merge(billing::http::router())
         .merge(agents::http::router())
+        .merge(conversations::http::router())
         .merge(models::http::router())
         .merge(knowledge::http::router())
         .merge(guardrails::http::router())

@@ -177,6 +177,18 @@ const PLANTED: &[Planted] = &[
          select org_id, gen_random_uuid(), 'audit.flagged', id, 9, now(), '{}' from runs where id = $1",
         "0 and 1 notices",
     ),
+    planted(
+        "I16",
+        "insert into conversations (org_id, id, agent_id, key_id, turns, open_run, created_at)
+         select org_id, gen_random_uuid(), agent_id, created_by, 1, id, now() from runs where id = $1",
+        "had 1 runs, and keeps 0 questions",
+    ),
+    planted(
+        "I16",
+        "update runs set conversation_id = gen_random_uuid(), state = 'running', ended_at = null, stop_reason = null
+         where id = $1",
+        "its conversation does not wait for it",
+    ),
 ];
 
 /// A run with everything in it that an invariant is about.
@@ -231,6 +243,7 @@ async fn found(db: &PgPool, planted: &Planted, run: uuid::Uuid, key: &str) -> Ve
         "usage_rollups",
         "billing_rows",
         "billing_days",
+        "conversations",
     ];
     for table in tables {
         let keep = format!("create table kept_{table} as table {table}");

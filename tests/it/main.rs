@@ -8,6 +8,7 @@ mod chaos;
 mod cli;
 mod commit;
 mod compiling;
+mod conversations;
 mod database;
 mod docs;
 mod events;

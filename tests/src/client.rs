@@ -170,6 +170,15 @@ impl Client {
             .to_owned()
     }
 
+    /// Begins a conversation; its id.
+    pub async fn converse(&self, agent: &str) -> String {
+        let path = format!("/agents/{agent}/conversations");
+        let made = self.post(&path, &json!({})).await;
+        assert_eq!(made.status, 201, "a conversation: {}", made.text);
+        let id = made.json()["id"].as_str().map(str::to_owned);
+        id.expect("conversations have ids")
+    }
+
     pub async fn show(&self, agent: &str, run: &str) -> Value {
         self.get(&format!("/agents/{agent}/runs/{run}"))
             .await

@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 use super::operator::{keys, migrate, nodes};
 use super::terminal::{Failure, Format, Output};
 use super::{
-    audit, cancel, deploy, dev, doctor, guardrails, knowledge, limits, run, runs, serve, usage,
-    versions, webhooks,
+    audit, cancel, conversations, deploy, dev, doctor, guardrails, knowledge, limits, run, runs,
+    serve, usage, versions, webhooks,
 };
 
 #[derive(Debug, Parser)]
@@ -31,6 +31,7 @@ pub(super) enum Command {
     Deploy(deploy::Args),
     Run(run::Args),
     Cancel(cancel::Args),
+    Conversations(conversations::Args),
     Replay(runs::replay::Args),
     Runs(runs::Args),
     Versions(versions::Args),
@@ -54,6 +55,7 @@ impl Command {
             Self::Deploy(args) => deploy::run(args, out).await,
             Self::Run(args) => run::run(args, out).await,
             Self::Cancel(args) => cancel::run(args, out).await,
+            Self::Conversations(args) => conversations::run(args, out).await,
             Self::Replay(args) => runs::replay::run(args, out).await,
             Self::Runs(args) => runs::run(args, out).await,
             Self::Versions(args) => versions::run(args, out).await,

@@ -6,6 +6,7 @@ mod build;
 mod cancel;
 mod client;
 mod command;
+mod conversations;
 mod deploy;
 mod dev;
 mod doctor;

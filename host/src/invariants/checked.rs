@@ -48,4 +48,8 @@ pub const CHECKED: &[(&str, &str)] = &[
         "I15",
         "a run that a guardrail ended has one violation of its stop reason and one `blocked` event, others have none; who is told of it is told of both its events",
     ),
+    (
+        "I16",
+        "a conversation has a question for each of its runs and an answer for each that ended; an open run of one is the one it waits for",
+    ),
 ];

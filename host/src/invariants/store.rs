@@ -245,6 +245,31 @@ pub(super) async fn wrong_blocks(db: impl PgExecutor<'_>, limit: i64) -> Result<
     Ok(found.fetch_all(db).await?)
 }
 
+pub(super) async fn wrong_conversations(
+    db: impl PgExecutor<'_>,
+    limit: i64,
+) -> Result<Vec<String>> {
+    let found = sqlx::query_scalar!(
+        r#"select format('conv_%s had %s runs, and keeps %s questions and %s answers; it waits for run_%s',
+             replace(c.id::text, '-', ''), c.turns, m.questions, m.answers,
+             coalesce(replace(c.open_run::text, '-', ''), '-')) as "what!"
+           from conversations c
+           left join runs r on r.org_id = c.org_id and r.id = c.open_run and r.conversation_id = c.id and r.ended_at is null
+           cross join lateral (
+             select count(*) filter (where role = 'user') as questions, count(*) filter (where role = 'assistant') as answers
+             from conversation_messages where org_id = c.org_id and conversation_id = c.id) m
+           where m.questions <> c.turns or m.answers <> c.turns - (c.open_run is not null)::int
+             or (c.open_run is null) <> (r.id is null)
+           union all
+           select format('run_%s is open, and its conversation does not wait for it', replace(r.id::text, '-', ''))
+           from runs r where r.ended_at is null and r.conversation_id is not null and not exists (
+             select from conversations c where c.org_id = r.org_id and c.id = r.conversation_id and c.open_run = r.id)
+           limit $1"#,
+        limit
+    );
+    Ok(found.fetch_all(db).await?)
+}
+
 /// What rows can tell without a clock: an event that later attempts have passed by, a delivery no queue knows of, and a
 /// final state that its attempts do not bear out.
 pub(super) async fn untold(db: impl PgExecutor<'_>, limit: i64) -> Result<Vec<String>> {

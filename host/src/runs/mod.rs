@@ -24,6 +24,7 @@ use tokio::sync::watch;
 
 use crate::agents::Agents;
 use crate::billing::Billing;
+use crate::conversations::Conversations;
 use crate::id;
 use crate::kit::commit::Writer;
 use crate::kit::http::Cursors;
@@ -56,6 +57,7 @@ struct Inner {
     limits: Limits,
     billing: Billing,
     agents: Agents,
+    conversations: Conversations,
     capabilities: imports::Capabilities,
     sandbox: Sandbox,
     scheduler: Scheduler,

@@ -11,6 +11,7 @@ use super::nodes::presence::Presence;
 use super::{Inner, NodeId, Runs, imports, log, start};
 use crate::agents::Agents;
 use crate::billing::Billing;
+use crate::conversations::Conversations;
 use crate::guardrails::{Checker, Guardrails};
 use crate::kit::Base;
 use crate::kit::commit::{Shape, Writer};
@@ -35,6 +36,9 @@ pub struct Config {
     pub wall_ms: u64,
     /// Bytes of the input's messages together.
     pub input_bytes: usize,
+    /// What a run is given of its conversation: the newest messages, so many and so many bytes at most.
+    pub conversation_messages: usize,
+    pub conversation_bytes: usize,
     /// How long a cancel waits for the run to be gone before it answers.
     pub cancel_wait_ms: u64,
     /// A stop whose guest is still there after this long is the host's fault: it drains.
@@ -65,6 +69,8 @@ impl Default for Config {
             queued_per_org: 5_000,
             wall_ms: 600_000,
             input_bytes: 1 << 20,
+            conversation_messages: 100,
+            conversation_bytes: 256 << 10,
             cancel_wait_ms: 2_000,
             stop_effective_ms: 250,
             suspend_after_ms: 10_000,
@@ -86,6 +92,7 @@ pub struct Parts {
     pub limits: Limits,
     pub billing: Billing,
     pub agents: Agents,
+    pub conversations: Conversations,
     pub models: Models,
     pub knowledge: Knowledge,
     pub guardrails: Guardrails,
@@ -127,6 +134,7 @@ impl Runs {
                 limits: parts.limits,
                 billing: parts.billing,
                 agents: parts.agents,
+                conversations: parts.conversations,
                 capabilities: imports::Capabilities {
                     models: parts.models,
                     knowledge: parts.knowledge,

@@ -8,6 +8,7 @@ use super::view::{RunView, StepTokens, StepView};
 use super::{NodeId, RunId, Usage};
 use crate::agents::AgentId;
 use crate::billing::{Money, UsageRecord};
+use crate::conversations::ConversationId;
 use crate::identity::KeyId;
 use crate::kit::http::Cursor;
 use crate::kit::{Error, OrgId, Result};
@@ -30,6 +31,7 @@ pub struct NewRow {
     pub fuel_max: i64,
     /// The set of limits it was started with; none where it is older than those.
     pub limits: Option<limits::Digest>,
+    pub conversation: Option<ConversationId>,
     pub node: NodeId,
     pub created_by: KeyId,
     pub created_at: OffsetDateTime,
@@ -91,6 +93,7 @@ struct RunRow {
     guest_log: Option<String>,
     metadata: Option<String>,
     limits_digest: Option<Vec<u8>>,
+    conversation: Option<ConversationId>,
     input_tokens: Option<i64>,
     output_tokens: Option<i64>,
     estimated: Option<bool>,
@@ -121,6 +124,7 @@ impl TryFrom<RunRow> for RunView {
             agent: row.agent,
             version: row.version,
             channel: row.channel,
+            conversation: row.conversation,
             state: row.state,
             stop_reason: row.stop_reason,
             created_at: row.created_at,
@@ -169,7 +173,7 @@ pub(super) async fn list(
         r#"select r.id as "id: RunId", a.name as agent, r.version, r.channel, r.state, r.stop_reason, r.created_at,
              r.deadline_at, r.fuel_max, r.cancel_requested_at, r.ended_at, r.output, r.fault::text as fault,
              r.blocked::text as blocked, r.receipt::text as receipt, r.guest_log::text as guest_log, r.metadata::text as metadata,
-             r.limits_digest, u.input_tokens as "input_tokens?", u.output_tokens as "output_tokens?", u.estimated as "estimated?",
+             r.limits_digest, r.conversation_id as "conversation: ConversationId", u.input_tokens as "input_tokens?", u.output_tokens as "output_tokens?", u.estimated as "estimated?",
              u.fuel as "fuel?", u.wall_ms as "wall_ms?", u.memory_peak_bytes as "memory_peak_bytes?",
              u.host_calls as "host_calls?", u.cost_picos as "cost_picos?", u.unpriced as "unpriced?"
            from agents a

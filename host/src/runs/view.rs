@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use super::{Receipt, RunId, Usage};
 use crate::billing::{Billing, Money};
+use crate::conversations::ConversationId;
 use crate::limits::{Bound, Digest, Each, Effective, Source};
 
 /// A run.
@@ -18,6 +19,10 @@ pub struct RunView {
     /// The channel the version came by; absent where it was named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
+    /// The conversation it is of.
+    #[serde(rename = "conversation_id", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub conversation: Option<ConversationId>,
     /// queued, running, suspended, completed, failed, cancelled or blocked.
     pub state: String,
     /// Why it ended; absent until it did.

@@ -3,13 +3,18 @@
 use super::program::run;
 
 /// Every command, and every command of a command.
-const COMMANDS: [&[&str]; 57] = [
+const COMMANDS: [&[&str]; 62] = [
     &[],
     &["dev"],
     &["serve"],
     &["deploy"],
     &["run"],
     &["cancel"],
+    &["conversations"],
+    &["conversations", "new"],
+    &["conversations", "ls"],
+    &["conversations", "show"],
+    &["conversations", "archive"],
     &["replay"],
     &["runs"],
     &["runs", "ls"],

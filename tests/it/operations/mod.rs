@@ -200,6 +200,36 @@ const OPERATIONS: &[Operation] = &[
         "read",
         r#"{"text":"words","limit":3,"tags":["a"]}"#,
     ),
+    (
+        "POST",
+        "/v1/orgs/{org}/agents/{agent}/conversations",
+        "run",
+        "",
+    ),
+    (
+        "GET",
+        "/v1/orgs/{org}/agents/{agent}/conversations",
+        "read",
+        "",
+    ),
+    (
+        "GET",
+        "/v1/orgs/{org}/agents/{agent}/conversations/{conversation}",
+        "read",
+        "",
+    ),
+    (
+        "GET",
+        "/v1/orgs/{org}/agents/{agent}/conversations/{conversation}/messages",
+        "read",
+        "",
+    ),
+    (
+        "DELETE",
+        "/v1/orgs/{org}/agents/{agent}/conversations/{conversation}",
+        "run",
+        "",
+    ),
     ("GET", "/v1/orgs/{org}/agents/{agent}/runs", "read", ""),
     (
         "POST",
@@ -262,6 +292,8 @@ impl World {
         names.insert("run", run.run());
         run.rest().await;
         names.insert("version", "1".to_owned());
+        let conversation = client.converse("echo").await;
+        names.insert("conversation", conversation);
         names.insert("name", "spare".to_owned());
         names.insert("source", "actions".to_owned());
         let described = client.get("/openapi.json").await.json();

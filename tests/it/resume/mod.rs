@@ -34,19 +34,19 @@ impl Pair {
     /// A run of `journey` on the first host that has said `said` events.
     async fn new(instructions: &str, script: Vec<Answer>, said: usize) -> Self {
         // What is told here is told by the polls, when the test says so; a provider that hangs is waited for.
-        let first = TestHost::start_with(|config| {
+        let first = Box::pin(TestHost::start_with(|config| {
             config.runs.notifications = false;
             config.runs.cancel_wait_ms = 100;
             config.models.idle_ms = 60_000;
             config.models.total_ms = 120_000;
-        })
+        }))
         .await;
         let provider = Provider::start().await;
         first.deploy("acme", "journey", &guests::JOURNEY).await;
         let client = first.client("acme").await;
         connect(&client, &provider).await;
         provider.script(script);
-        let second = first.join().await;
+        let second = Box::pin(first.join()).await;
         let mut events = client.stream("journey", &input(instructions)).await;
         for _ in 0..said {
             events.next().await.unwrap();

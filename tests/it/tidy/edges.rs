@@ -7,7 +7,7 @@ use super::{code, none, sources};
 /// What knows no capability.
 const GROUND: [&str; 2] = ["kit", "sandbox"];
 /// A room, and the rooms it may import besides the ground and itself. What is missing here may import nothing.
-const ROOMS: [(&str, &[&str]); 12] = [
+const ROOMS: [(&str, &[&str]); 13] = [
     ("ledger", &[]),
     ("identity", &["ledger"]),
     ("audit", &["identity", "ledger"]),
@@ -16,9 +16,17 @@ const ROOMS: [(&str, &[&str]); 12] = [
     ("invariants", &["ledger"]),
     ("limits", &["identity", "ledger"]),
     ("guardrails", &["identity", "ledger"]),
+    ("conversations", &["identity", "ledger"]),
     (
         "agents",
-        &["identity", "ledger", "billing", "limits", "guardrails"],
+        &[
+            "identity",
+            "ledger",
+            "billing",
+            "limits",
+            "guardrails",
+            "conversations",
+        ],
     ),
     ("models", &["identity", "ledger", "billing", "guardrails"]),
     (
@@ -33,6 +41,7 @@ const ROOMS: [(&str, &[&str]); 12] = [
             "billing",
             "limits",
             "guardrails",
+            "conversations",
             "agents",
             "models",
             "knowledge",

@@ -40,6 +40,9 @@ pub(in crate::cli) struct Args {
     /// A version instead of the stable one.
     #[arg(long, value_name = "N")]
     version: Option<u32>,
+    /// Go on in this conversation: the run is given what was said before.
+    #[arg(long, value_name = "ID")]
+    conversation: Option<String>,
     /// Stop the run after this time.
     #[arg(long, value_name = "MS")]
     deadline_ms: Option<u64>,
@@ -55,6 +58,9 @@ pub(in crate::cli) async fn run(args: Args, out: Output) -> Result<(), Failure> 
     let mut new = json!({ "input": input(&args.text)? });
     if let Some(version) = args.version {
         new["version"] = json!(version);
+    }
+    if let Some(conversation) = args.conversation {
+        new["conversation_id"] = json!(conversation);
     }
     if let Some(deadline_ms) = args.deadline_ms {
         new["deadline_ms"] = json!(deadline_ms);

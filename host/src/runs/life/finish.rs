@@ -12,6 +12,8 @@ use super::kept::{clean, guest_log, kept};
 use crate::billing::caps::{self, CAP_REACHED, Dimension};
 use crate::billing::meter::KNOWLEDGE;
 use crate::billing::{Bill, UsageRecord};
+use crate::conversations::Answer;
+use crate::conversations::join::content;
 use crate::guardrails::{At, Guard, Violation};
 use crate::kit::{Error, Result};
 use crate::runs::log::change::{End, FENCED};
@@ -170,6 +172,7 @@ impl Runs {
         let told = notices::ended(&work.row, agent, how, (now, rest.next_event), &usage);
         let place = (now, rest.next_event);
         let flagged = by.map(|by| notices::flagged(&work.row, agent, by, place));
+        let answer = answer(work, (&rest.text, verdict.stop_reason), now)?;
         let end = End {
             state: verdict.state,
             stop_reason: verdict.stop_reason.to_owned(),
@@ -188,6 +191,7 @@ impl Runs {
             holds: work.gate.holds(),
             blocked: by.map(serde_json::to_string).transpose()?,
             violations: self.violations(work, now, by),
+            answer,
             notices: told.into_iter().chain(flagged).collect(),
         };
         let change = Change::End {
@@ -247,6 +251,26 @@ impl Verdict {
     fn host(message: &str) -> Self {
         Self::failed("host_error", Blame::Host, message)
     }
+}
+
+/// What the run leaves in its conversation: what it had shown, whatever ended it.
+fn answer(
+    work: &Work,
+    (text, stop_reason): (&str, &str),
+    at: OffsetDateTime,
+) -> Result<Option<Answer>> {
+    let answer = |conversation| {
+        Ok(Answer {
+            org: work.row.org,
+            conversation,
+            run: work.row.run.0,
+            version: work.row.version,
+            content: content(text)?,
+            stop_reason: stop_reason.to_owned(),
+            at,
+        })
+    };
+    work.row.conversation.map(answer).transpose()
 }
 
 /// What an end is called.

@@ -1,21 +1,27 @@
 //! What a run writes, as changes that many runs commit together: its beginning, events, intents, steps, leaving this
 //! node, its end. An end is state, last event and usage in one transaction; a change under an old term writes nothing.
 
-use std::collections::HashMap;
+mod rows;
+
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
+use self::rows::Rows;
 use super::record::Key;
 use super::step::{Intention, Step};
 use super::store;
 use super::{Live, Stored};
-use crate::billing::{self, Bill};
-use crate::guardrails::{self, Violation};
+use crate::billing::Bill;
+use crate::conversations::join::CONVERSATION_BUSY;
+use crate::conversations::{self, Answer, Entry};
+use crate::guardrails::Violation;
 use crate::kit::commit::{Apply, Weigh};
 use crate::kit::{Code, OrgId, Result};
-use crate::ledger::outbox::{Notice, announce};
+use crate::ledger::outbox::Notice;
 use crate::runs::store::NewRow;
 
 pub const FENCED: Code = Code::new("fenced", 409, "The run belongs to another node by now");
@@ -28,6 +34,8 @@ pub enum Change {
     Begin {
         live: Arc<Live>,
         row: Box<NewRow>,
+        /// What it writes in its conversation.
+        entry: Option<Box<Entry>>,
         started: Stored,
         /// What of its input was redacted.
         violations: Vec<Violation>,
@@ -98,6 +106,8 @@ pub struct End {
     pub blocked: Option<String>,
     /// What guardrails did to it.
     pub violations: Vec<Violation>,
+    /// What it leaves in its conversation.
+    pub answer: Option<Answer>,
     /// Who subscribes is told, in the same transaction.
     pub notices: Vec<Notice>,
 }
@@ -209,10 +219,13 @@ impl Apply for Writes {
         tx: &'a mut PgConnection,
         batch: &'a [Change],
     ) -> Result<Vec<Result<()>>> {
+        let entered = enter(tx, batch).await?;
         let begins: Vec<&NewRow> = batch
             .iter()
             .filter_map(|change| match change {
-                Change::Begin { row, .. } => Some(&**row),
+                Change::Begin { row, entry, .. } => {
+                    (entry.is_none() || entered.contains(&row.run.0)).then_some(&**row)
+                }
                 _ => None,
             })
             .collect();
@@ -224,7 +237,7 @@ impl Apply for Writes {
         let mut rows = Rows::default();
         let mut answers = Vec::with_capacity(batch.len());
         for change in batch {
-            let answer = may_write(change, &held, &ended);
+            let answer = may_write(change, &entered, (&held, &ended));
             if let Ok(Write::Now) = answer {
                 rows.add(change);
             }
@@ -251,6 +264,8 @@ impl Apply for Writes {
                 change.live().mark_broken();
                 change.live().lose();
             }
+            // Nothing was begun: who asked is told.
+            Err(error) if error.is(CONVERSATION_BUSY) => {}
             Err(error) => {
                 tracing::error!(run = %change.live().run, %error, cause = error.chain(), "a run's write failed");
                 change.live().mark_broken();
@@ -259,70 +274,28 @@ impl Apply for Writes {
     }
 }
 
-/// The rows of a batch, by table.
-#[derive(Default)]
-struct Rows<'a> {
-    steps: Vec<(Key, &'a Step)>,
-    events: Vec<(Key, &'a Stored)>,
-    intents: Vec<(Key, &'a Intention)>,
-    running: Vec<Key>,
-    leaves: Vec<(Key, &'a Leave)>,
-    ends: Vec<(Key, &'a End)>,
-    violations: Vec<&'a Violation>,
-    notices: Vec<&'a Notice>,
-}
-
-impl<'a> Rows<'a> {
-    fn add(&mut self, change: &'a Change) {
-        self.notices.extend(change.notices());
+/// Lets the runs of the batch into their conversations; the answer names those that were. All that the batch writes to is
+/// locked first, in one order.
+async fn enter(tx: &mut PgConnection, batch: &[Change]) -> Result<HashSet<Uuid>> {
+    let mut locks = Vec::new();
+    let mut entries = Vec::new();
+    for change in batch {
         match change {
             Change::Begin {
-                row,
-                started,
-                violations,
-                ..
+                entry: Some(entry), ..
             } => {
-                self.events.push((row.key(), started));
-                self.violations.extend(violations);
+                locks.push((entry.org, entry.conversation));
+                entries.push(&**entry);
             }
-            Change::Running { key, .. } => self.running.push(*key),
-            Change::Events { key, events, .. } => {
-                self.events.extend(events.iter().map(|event| (*key, event)));
+            Change::End { end, .. } => {
+                let answer = end.answer.iter();
+                locks.extend(answer.map(|answer| (answer.org, answer.conversation)));
             }
-            Change::Step { key, step, .. } => self.steps.push((*key, &**step)),
-            Change::Intend { key, intention, .. } => self.intents.push((*key, &**intention)),
-            Change::Leave { key, leave, .. } => {
-                let events = leave.events.iter();
-                self.events.extend(events.map(|event| (*key, event)));
-                self.leaves.push((*key, &**leave));
-            }
-            Change::End { key, end, .. } => {
-                self.events
-                    .extend(end.events.iter().map(|event| (*key, event)));
-                self.steps.extend(end.steps.iter().map(|step| (*key, step)));
-                self.ends.push((*key, &**end));
-                self.violations.extend(&end.violations);
-            }
+            _ => {}
         }
     }
-
-    async fn write(&self, tx: &mut PgConnection) -> Result<()> {
-        store::mark_running(tx, &self.running).await?;
-        // Before the steps: where a run went back, the steps of this batch are of its new life.
-        store::insert_intents(tx, &self.intents).await?;
-        store::insert_steps(tx, &self.steps).await?;
-        store::insert_events(tx, &self.events).await?;
-        store::leave_runs(tx, &self.leaves).await?;
-        guardrails::insert_violations(tx, &self.violations).await?;
-        if !self.ends.is_empty() {
-            let bills: Vec<&Bill> = self.ends.iter().map(|(_, end)| &end.bill).collect();
-            billing::insert_usage(tx, &bills).await?;
-            let held = self.ends.iter().filter(|(_, end)| end.holds);
-            let held: Vec<_> = held.map(|(key, _)| (key.org, key.run.0)).collect();
-            billing::caps::release(tx, &held).await?;
-        }
-        announce(tx, self.notices.iter().copied()).await
-    }
+    conversations::lock(tx, &locks).await?;
+    conversations::enter(tx, &entries).await
 }
 
 /// Locks the rows of the runs in the batch that this term still owns; the value tells whether the run has ended. An
@@ -374,9 +347,17 @@ enum Write {
 
 fn may_write(
     change: &Change,
-    held: &HashMap<Key, bool>,
-    ended: &HashMap<Key, bool>,
+    entered: &HashSet<Uuid>,
+    (held, ended): (&HashMap<Key, bool>, &HashMap<Key, bool>),
 ) -> Result<Write> {
+    if let Change::Begin {
+        entry: Some(entry), ..
+    } = change
+        && !entered.contains(&entry.run)
+    {
+        let what = "Another run began in the conversation, or it was archived: ask again.";
+        return Err(CONVERSATION_BUSY.because(what));
+    }
     let Some(key) = change.key() else {
         return Ok(Write::Now);
     };

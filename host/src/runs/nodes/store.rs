@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::agents::{self, AgentId, Resolved};
+use crate::conversations::ConversationId;
 use crate::identity::KeyId;
 use crate::kit::{Error, OrgId, Result};
 use crate::runs::log::record::Key;
@@ -80,6 +81,7 @@ struct ClaimedRow {
     deadline_at: OffsetDateTime,
     fuel_max: i64,
     limits_digest: Option<Vec<u8>>,
+    conversation: Option<ConversationId>,
     created_by: Option<Uuid>,
     created_at: OffsetDateTime,
     term: i32,
@@ -121,6 +123,7 @@ impl ClaimedRow {
                 deadline_at: self.deadline_at,
                 fuel_max: self.fuel_max,
                 limits: self.limits_digest.map(bytes).transpose().map_err(broken)?,
+                conversation: self.conversation,
                 node,
                 created_by: KeyId(self.created_by.unwrap_or_default()),
                 created_at: self.created_at,
@@ -165,7 +168,8 @@ pub(super) async fn claim(
            where r.org_id = c.org_id and r.id = c.id
              and v.org_id = r.org_id and v.agent_id = r.agent_id and v.number = r.version
            returning r.org_id as "org: OrgId", r.id as "run: RunId", r.agent_id as "agent: AgentId", r.version, r.channel,
-             r.input::text as "input!", r.seed, r.deadline_at, r.fuel_max, r.limits_digest, r.created_by, r.created_at, r.term, r.deaths,
+             r.input::text as "input!", r.seed, r.deadline_at, r.fuel_max, r.limits_digest,
+             r.conversation_id as "conversation: ConversationId", r.created_by, r.created_at, r.term, r.deaths,
              r.cancel_requested_at, c.state as was, r.suspended_usage::text as suspended_usage, v.digest,
              v.manifest ->> 'model' as model, v.manifest -> 'guardrails' as guardrails,
              (select a.name from agents a where a.org_id = r.org_id and a.id = r.agent_id) as "name!""#,
@@ -203,7 +207,8 @@ pub(super) async fn claim_due(
            where r.org_id = c.org_id and r.id = c.id
              and v.org_id = r.org_id and v.agent_id = r.agent_id and v.number = r.version
            returning r.org_id as "org: OrgId", r.id as "run: RunId", r.agent_id as "agent: AgentId", r.version, r.channel,
-             r.input::text as "input!", r.seed, r.deadline_at, r.fuel_max, r.limits_digest, r.created_by, r.created_at, r.term, r.deaths,
+             r.input::text as "input!", r.seed, r.deadline_at, r.fuel_max, r.limits_digest,
+             r.conversation_id as "conversation: ConversationId", r.created_by, r.created_at, r.term, r.deaths,
              r.cancel_requested_at, c.state as was, r.suspended_usage::text as suspended_usage, v.digest,
              v.manifest ->> 'model' as model, v.manifest -> 'guardrails' as guardrails,
              (select a.name from agents a where a.org_id = r.org_id and a.id = r.agent_id) as "name!""#,

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::conversation::entry;
 use super::{Admitted, Message, NewRun, Started};
 use crate::agents::Resolved;
 use crate::billing::Held;
@@ -44,11 +45,9 @@ impl Runs {
         id: Option<Uuid>,
     ) -> Result<Started> {
         self.may_take_runs().await?;
-        let resolved = self
-            .inner
-            .agents
-            .resolve(caller, agent, new.version)
-            .await?;
+        let joined = self.conversation_of(caller, agent, &new).await?;
+        let joined = joined.as_ref();
+        let resolved = self.choose(caller, agent, (&new, joined)).await?;
         if resolved.is_guardrail {
             let what =
                 "It is a guardrail component: name it in an agent's guardrails as `component=…`.";
@@ -60,13 +59,16 @@ impl Runs {
             .limits
             .effective(caller.org, Some(version))
             .await?;
-        let mut messages = self.check(&new, &limits)?;
+        let mut asked = self.check(&new, &limits, joined)?;
+        let mut messages = self.before(caller, joined).await?;
         let mut new = new;
         let run: RunId = id.map_or_else(|| self.inner.ids.next(), RunId);
         let gates = (&resolved, &*limits);
         let (held, rewrites, admitted) = self
-            .admit(caller, run, gates, (&mut messages, &mut new))
+            .admit(caller, run, gates, (&messages, &mut asked, &mut new))
             .await?;
+        let question = asked.last().map(|message| message.text.clone());
+        messages.append(&mut asked);
         let live = Live::new(run);
         let events = Stream::from_birth(self.source(), (caller.org, run), &live);
         let row = self.row(
@@ -83,6 +85,7 @@ impl Runs {
         };
         let started = started.store(1, row.created_at)?;
         let notices = vec![notices::started(&row, agent, started.seq)];
+        let entry = entry(&row, joined, question.as_deref().unwrap_or_default())?;
         let key = row.key();
         let guard = Guard::new(Arc::clone(&resolved.guardrails));
         let record = self.record(key, &live, std::slice::from_ref(&started), &guard);
@@ -92,6 +95,7 @@ impl Runs {
         let begin = Change::Begin {
             live: Arc::clone(&live),
             row: Box::new(row),
+            entry,
             started,
             violations,
             notices,
@@ -103,8 +107,11 @@ impl Runs {
         self.inner
             .tasks
             .spawn(async move { runs.begin(begin, work, (admitted, held), tell).await });
-        told.await
-            .map_err(|_| Error::unavailable("The host is stopping."))??;
+        let told = told.await;
+        let told = told.map_err(|_| Error::unavailable("The host is stopping."))?;
+        if let Err(refused) = told {
+            return Err(self.overtaken(caller, agent, (joined, refused)).await);
+        }
         Ok(Started { run, live, events })
     }
 
@@ -162,11 +169,12 @@ impl Runs {
         caller: &Caller,
         run: RunId,
         (resolved, limits): (&Resolved, &Effective),
-        (messages, new): (&mut [Message], &mut NewRun),
+        (before, messages, new): (&[Message], &mut [Message], &mut NewRun),
     ) -> Result<(Held, Vec<Rewrite>, Admitted)> {
         let (billing, org) = (&self.inner.billing, caller.org);
-        let chars: usize = messages
+        let chars: usize = before
             .iter()
+            .chain(&*messages)
             .map(|message| message.text.chars().count())
             .sum();
         let held = billing.admit(org, run.0, chars as u64).await?;
@@ -259,6 +267,7 @@ impl Runs {
             deadline_at: now + Duration::from_millis(wall),
             fuel_max: i64::try_from(fuel).unwrap_or(i64::MAX),
             limits: Some(limits.digest),
+            conversation: new.conversation_id,
             node: self.inner.node,
             created_by: caller.key,
             created_at: now,

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::kit::{Code, Result};
+use crate::conversations::{ConversationId, Joined};
+use crate::kit::{Code, Error, Result};
 use crate::limits::Effective;
 use crate::runs::Runs;
 
@@ -21,6 +22,9 @@ pub struct NewRun {
     pub version: Option<i32>,
     /// `stable`, the only channel there is; not together with `version`.
     pub channel: Option<String>,
+    /// A conversation of the key's: the run is given what was said in it, and takes the version it is pinned to.
+    #[schema(value_type = Option<String>)]
+    pub conversation_id: Option<ConversationId>,
     /// At least 1; the host's limit where absent or larger is refused.
     pub deadline_ms: Option<u64>,
     pub max_fuel: Option<u64>,
@@ -55,9 +59,35 @@ pub enum Role {
     Assistant,
 }
 
+impl NewRun {
+    /// What cannot be asked of a run in a conversation, besides all other faults.
+    fn fits(&self, joined: &Joined, messages: &[Message], mut faults: Error) -> Error {
+        if messages.len() > 1 {
+            let what = "send only the new message: the conversation has the others";
+            faults = faults.field("/input", what);
+        }
+        let Some(version) = joined.version else {
+            return faults;
+        };
+        let what = format!("the conversation stays on version {version}: leave it out");
+        if self.version.is_some_and(|named| named != version) {
+            return faults.field("/version", what);
+        }
+        match self.channel {
+            Some(_) => faults.field("/channel", what),
+            None => faults,
+        }
+    }
+}
+
 impl Runs {
     /// Every fault of the request as one problem; the messages where there is none.
-    pub(super) fn check(&self, new: &NewRun, limits: &Effective) -> Result<Vec<Message>> {
+    pub(super) fn check(
+        &self,
+        new: &NewRun,
+        limits: &Effective,
+        joined: Option<&Joined>,
+    ) -> Result<Vec<Message>> {
         let config = &self.inner.config;
         let (wall_ms, fuel) = (limits.each.wall_ms.value, limits.each.fuel.value);
         let mut faults = INPUT_REFUSED.because("The run cannot be started as it was asked for.");
@@ -87,6 +117,9 @@ impl Runs {
                 "/input",
                 format!("{bytes} bytes of text; at most {}", config.input_bytes),
             );
+        }
+        if let Some(joined) = joined {
+            faults = new.fits(joined, &messages, faults);
         }
         if new.deadline_ms.is_some_and(|ms| ms == 0 || ms > wall_ms) {
             faults = faults.field("/deadline_ms", format!("must be 1 to {wall_ms}"));

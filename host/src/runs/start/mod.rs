@@ -3,6 +3,7 @@
 
 mod admission;
 mod begin;
+mod conversation;
 mod input;
 
 use std::sync::Arc;

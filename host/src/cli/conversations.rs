@@ -1,0 +1,194 @@
+//! `bulkhead conversations`: conversations with an agent, and what was said in them.
+
+use serde_json::{Value, json};
+
+use super::client::Target;
+use super::terminal::view::{at, more};
+use super::terminal::{Failure, Output};
+
+/// Begin, list, read and archive conversations with an agent
+///
+/// A conversation keeps what was said and stays on the version its first run took. A key sees its own.
+#[derive(Debug, clap::Args)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "Examples:
+  bulkhead conversations new support
+  bulkhead run support \"and how do I undo that?\" --conversation conv_0190b6f2…
+  bulkhead conversations show support conv_0190b6f2…
+
+Environment: BULKHEAD_URL, BULKHEAD_ORG, BULKHEAD_API_KEY; where absent, the `dev` that runs on --data."
+)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Begin a conversation
+    New {
+        /// The agent's name.
+        agent: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// List conversations, newest first
+    Ls {
+        /// The agent's name.
+        agent: String,
+        /// The `next_cursor` of the page before.
+        #[arg(long)]
+        cursor: Option<String>,
+        /// 1 to 200.
+        #[arg(long)]
+        limit: Option<u32>,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Show what was said, newest first
+    Show {
+        /// The agent's name.
+        agent: String,
+        /// The conversation's id.
+        conversation: String,
+        /// The `next_cursor` of the page before.
+        #[arg(long)]
+        cursor: Option<String>,
+        /// 1 to 200.
+        #[arg(long)]
+        limit: Option<u32>,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Archive a conversation: it is listed no more, and no run begins in it
+    Archive {
+        /// The agent's name.
+        agent: String,
+        /// The conversation's id.
+        conversation: String,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+pub(super) async fn run(args: Args, out: Output) -> Result<(), Failure> {
+    match args.verb {
+        Verb::New { agent, target } => begin(&agent, &target, out).await,
+        Verb::Ls {
+            agent,
+            cursor,
+            limit,
+            target,
+        } => list(&agent, (cursor, limit), &target, out).await,
+        Verb::Show {
+            agent,
+            conversation,
+            cursor,
+            limit,
+            target,
+        } => show((&agent, &conversation), (cursor, limit), &target, out).await,
+        Verb::Archive {
+            agent,
+            conversation,
+            target,
+        } => {
+            let path = ["agents", &agent, "conversations", &conversation];
+            target.client()?.delete(&path).await?;
+            match out.is_json() {
+                true => out.json(&json!({ "id": conversation, "archived": true })),
+                false => {
+                    out.line(format!("{conversation} is archived"));
+                    Ok(())
+                }
+            }
+        }
+    }
+}
+
+async fn begin(agent: &str, target: &Target, out: Output) -> Result<(), Failure> {
+    let path = ["agents", agent, "conversations"];
+    let made = target.client()?.post(&path, &json!({})).await?;
+    if out.is_json() {
+        return out.json(&made);
+    }
+    out.line(at(&made, "/id"));
+    Ok(())
+}
+
+async fn list(
+    agent: &str,
+    page: (Option<String>, Option<u32>),
+    target: &Target,
+    out: Output,
+) -> Result<(), Failure> {
+    let path = ["agents", agent, "conversations"];
+    let page = target.client()?.get(&path, &query(page)).await?;
+    if out.is_json() {
+        return out.json(&page);
+    }
+    let rows = page["data"].as_array().into_iter().flatten();
+    let rows = rows.map(|conversation| {
+        [
+            at(conversation, "/id"),
+            version(conversation),
+            at(conversation, "/channel"),
+            at(conversation, "/turns"),
+            at(conversation, "/open_run"),
+            at(conversation, "/created_at"),
+        ]
+    });
+    let head = [
+        "conversation",
+        "version",
+        "channel",
+        "turns",
+        "open run",
+        "created",
+    ];
+    out.table(head, rows.collect());
+    more(&page).inspect(|more| out.note(more));
+    Ok(())
+}
+
+async fn show(
+    (agent, conversation): (&str, &str),
+    page: (Option<String>, Option<u32>),
+    target: &Target,
+    out: Output,
+) -> Result<(), Failure> {
+    let path = ["agents", agent, "conversations", conversation, "messages"];
+    let page = target.client()?.get(&path, &query(page)).await?;
+    if out.is_json() {
+        return out.json(&page);
+    }
+    let rows = page["data"].as_array().into_iter().flatten();
+    let rows = rows.map(|message| {
+        let parts = message["content"].as_array().into_iter().flatten();
+        let text: String = parts.map(|part| at(part, "/text")).collect();
+        [
+            at(message, "/turn"),
+            at(message, "/role"),
+            version(message),
+            at(message, "/stop_reason"),
+            text,
+        ]
+    });
+    out.table(["turn", "role", "version", "stop", "text"], rows.collect());
+    more(&page).inspect(|more| out.note(more));
+    Ok(())
+}
+
+fn query((cursor, limit): (Option<String>, Option<u32>)) -> [(&'static str, Option<String>); 2] {
+    [
+        ("cursor", cursor),
+        ("limit", limit.map(|limit| limit.to_string())),
+    ]
+}
+
+fn version(of: &Value) -> String {
+    match of["version"].as_i64() {
+        Some(version) => format!("v{version}"),
+        None => String::new(),
+    }
+}

@@ -1,0 +1,141 @@
+//! Conversations as their owner makes, lists, reads and archives them.
+
+use serde::Serialize;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{ConversationId, Conversations, store};
+use crate::identity::Caller;
+use crate::kit::http::{Cursor, Page, PageQuery};
+use crate::kit::{Error, Result};
+
+/// A conversation.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Conversation {
+    #[schema(value_type = String)]
+    pub id: ConversationId,
+    pub agent: String,
+    /// The version its runs take; absent before its first run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<i32>,
+    /// The channel the version came by; absent where it was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+    /// How many runs it had.
+    pub turns: i32,
+    /// The run that goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub open_run: Option<String>,
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub archived_at: Option<OffsetDateTime>,
+}
+
+/// One message of a conversation.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Message {
+    /// Which run of the conversation it is of, from 1.
+    pub turn: i32,
+    /// user or assistant.
+    pub role: String,
+    /// Its parts: `{type: "text", text}`.
+    #[schema(value_type = Vec<Object>)]
+    pub content: serde_json::Value,
+    pub run: String,
+    /// The version that was asked.
+    pub version: i32,
+    /// Why the run ended; of the assistant's message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop_reason: Option<String>,
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+}
+
+impl Conversations {
+    /// A new one of the caller's. `id` is given where the request may be a repeat.
+    pub async fn create(
+        &self,
+        caller: &Caller,
+        agent: &str,
+        id: Option<Uuid>,
+    ) -> Result<Conversation> {
+        let id = id.map_or_else(|| self.ids.next(), ConversationId);
+        let now = self.clock.now();
+        let whose = (caller.org, caller.key);
+        store::insert(&self.db, whose, (agent, id), now).await?;
+        // There is no row where there is no such agent.
+        let made = store::find(&self.db, whose, agent, id).await?;
+        made.ok_or_else(|| Error::not_found("agent"))
+    }
+
+    /// The caller's own that are not archived, newest first.
+    pub async fn list(
+        &self,
+        caller: &Caller,
+        agent: &str,
+        query: &PageQuery,
+    ) -> Result<Page<Conversation>> {
+        let filter = format!("conversations {} {} {agent}", caller.org, caller.key);
+        let (limit, start) = self
+            .cursors
+            .read(query.cursor.as_deref(), query.limit, &filter)?;
+        let whose = (caller.org, caller.key);
+        let rows = store::list(&self.db, whose, agent, (start, limit + 1)).await?;
+        if rows.is_empty() && !store::is_agent(&self.db, caller.org, agent).await? {
+            return Err(Error::not_found("agent"));
+        }
+        Ok(self.cursors.page(rows, limit, &filter, |conversation| {
+            let (at, id) = (conversation.created_at, conversation.id.0);
+            (Cursor { at, id }, conversation)
+        }))
+    }
+
+    pub async fn get(
+        &self,
+        caller: &Caller,
+        agent: &str,
+        id: ConversationId,
+    ) -> Result<Conversation> {
+        store::find(&self.db, (caller.org, caller.key), agent, id)
+            .await?
+            .ok_or_else(|| Error::not_found("conversation"))
+    }
+
+    /// What was said in it, newest first.
+    pub async fn messages(
+        &self,
+        caller: &Caller,
+        (agent, id): (&str, ConversationId),
+        query: &PageQuery,
+    ) -> Result<Page<Message>> {
+        self.get(caller, agent, id).await?;
+        let filter = format!("messages {} {id}", caller.org);
+        let (limit, start) = self
+            .cursors
+            .read(query.cursor.as_deref(), query.limit, &filter)?;
+        // Turns and roles order messages; the cursor carries both in the place of an id.
+        let before = start.and_then(|cursor| i64::try_from(cursor.id.as_u128()).ok());
+        let rows = store::messages(&self.db, caller.org, id, (before, limit + 1)).await?;
+        Ok(self.cursors.page(rows, limit, &filter, |message| {
+            let place = i64::from(message.turn) * 2 + i64::from(message.role == "assistant");
+            let id = Uuid::from_u128(place.unsigned_abs().into());
+            let at = message.created_at;
+            (Cursor { at, id }, message)
+        }))
+    }
+
+    /// Hides it from lists and lets no further run begin in it. A repeat changes nothing.
+    pub async fn archive(&self, caller: &Caller, agent: &str, id: ConversationId) -> Result<()> {
+        let whose = (caller.org, caller.key);
+        let archived = store::archive(&self.db, whose, (agent, id), self.clock.now()).await?;
+        if archived {
+            return Ok(());
+        }
+        Err(Error::not_found("conversation"))
+    }
+}
