@@ -56,7 +56,7 @@ impl TestHost {
             clients: Mutex::default(),
         });
         let config = shared.config.clone();
-        Self::on(shared, config).await
+        Box::pin(Self::on(shared, config)).await
     }
 
     /// Another host on the same database, with the same clock.
@@ -68,7 +68,7 @@ impl TestHost {
     pub async fn join_with(&self, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = self.shared.config.clone();
         change(&mut config);
-        Self::on(Arc::clone(&self.shared), config).await
+        Box::pin(Self::on(Arc::clone(&self.shared), config)).await
     }
 
     async fn on(shared: Arc<Shared>, config: Config) -> Self {

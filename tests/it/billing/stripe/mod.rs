@@ -13,7 +13,7 @@ use std::time::Duration;
 use bulkhead::billing::charge::{Charging, Reconciled, Reconciliation};
 use bulkhead::config::Config;
 use bulkhead::kit::Secret;
-use bulkhead_tests::stripe::{KEY, Stripe};
+use bulkhead_tests::stripe::{How, KEY, Stripe};
 use bulkhead_tests::{Client, TestHost};
 use sha2::{Digest as _, Sha256};
 use sqlx::AssertSqlSafe;
@@ -29,7 +29,6 @@ pub(crate) fn charge(config: &mut Config, url: &str) {
     to.api_base = url.to_owned();
     to.secret_key = Some(Secret::new(KEY));
     to.webhook_secret = Some(Secret::new(SECRET));
-    to.timeout_ms = 1_000;
     for meter in ["runs", "input_tokens"] {
         to.meters
             .insert(meter.to_owned(), format!("bulkhead_{meter}"));
@@ -41,12 +40,34 @@ pub(crate) fn charge(config: &mut Config, url: &str) {
 
 /// A host that charges, and whom it charges through.
 async fn charging() -> (Box<TestHost>, Stripe, Client) {
+    charging_within(1_000).await
+}
+
+/// The same, where requests may take so long.
+async fn charging_within(timeout_ms: u64) -> (Box<TestHost>, Stripe, Client) {
     let stripe = Stripe::start().await;
     let url = stripe.url.clone();
-    let host = TestHost::start_with(move |config| charge(config, &url)).await;
+    let host = TestHost::start_with(move |config| {
+        charge(config, &url);
+        config.billing.stripe.timeout_ms = timeout_ms;
+    })
+    .await;
     stripe.at(host.clock());
     let client = journey(&host).await;
     (Box::new(host), stripe, client)
+}
+
+/// A host with a row of which nobody knows whether it arrived, and its id.
+pub(crate) async fn with_an_unknown() -> (Box<TestHost>, Stripe, String) {
+    let (host, stripe, client) = charging().await;
+    reports(&host).await;
+    uses(&client).await;
+    stripe.order(&[How::DoAndReset]);
+    reports(&host).await;
+    host.clock().advance(Duration::from_secs(24 * 3_600));
+    reports(&host).await;
+    let row = to_reconcile(&host).await[0].id.to_string();
+    (host, stripe, row)
 }
 
 /// Adds up and reports, and lets a minute pass.

@@ -118,7 +118,13 @@ async fn what_cannot_be_carried_out_says_why() {
     let answer = tell(&client.at(&named.url()), now, &again).await;
     assert_eq!(answer.json(), json!({ "changed": true }));
     named.stop().await;
+    host.stop().await;
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_event_is_refused() {
+    let (host, _stripe, client) = charging().await;
+    let now = host.clock().now().unix_timestamp();
     for body in [
         "",
         "null",

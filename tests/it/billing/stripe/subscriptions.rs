@@ -33,6 +33,7 @@ pub(super) fn event(id: &str, created: i64, (kind, status, price): (&str, &str, 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::print_stdout, reason = "how soon it is seen is worth a look")]
 async fn a_subscription_decides_the_tier_once_and_in_order() {
     let (host, stripe, client) = charging().await;
     let second = host.join().await;

@@ -1,6 +1,7 @@
 //! What a person has to look at: rows that the provider refused, that are too old for it, or of which nobody knows
 //! whether they arrived. An organization sees its own; the operator, who holds the database, settles them.
 
+mod reason;
 mod settle;
 mod store;
 
@@ -14,28 +15,8 @@ use crate::identity::Caller;
 use crate::kit::Result;
 use crate::kit::http::{Cursor, Page, PageQuery};
 
+pub use reason::Reason;
 pub use settle::{Reconciliation, SettleAs};
-
-/// Why a row waits for a person.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// The provider will not take it.
-    Refused,
-    /// It is older than what the provider takes.
-    TooOld,
-    /// It was sent, nobody knows whether it arrived, and the provider may have forgotten its identifier.
-    OutcomeUnknown,
-}
-
-impl Reason {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Refused => "refused",
-            Self::TooOld => "too_old",
-            Self::OutcomeUnknown => "outcome_unknown",
-        }
-    }
-}
 
 /// A row that a person has to look at.
 #[derive(Clone, Debug, Serialize, ToSchema)]
