@@ -1,7 +1,7 @@
 //! A cancel reaches a run wherever it is, says where that was, and is the same however often it is asked for.
 
 use bulkhead_tests::client::{Event, stop_reason, text};
-use bulkhead_tests::host::eventually;
+use bulkhead_tests::host::{eventually, patient};
 use bulkhead_tests::provider::{Answer, How, Provider};
 use bulkhead_tests::raw::{Import, Raw};
 use bulkhead_tests::{Client, TestHost};
@@ -118,6 +118,7 @@ async fn while_it_computes_or_sleeps() {
     let mut events = client.stream("sleep", &json!({ "input": "3600000" })).await;
     let run = events.run();
     events.next_of("text").await;
+    host.reaches(&run, "sleep").await;
     let receipt = cancel(&host, &client, "sleep", &run).await;
     assert_eq!(
         (&receipt["where"], &receipt["in_flight"]),
@@ -166,6 +167,7 @@ async fn while_it_searches() {
         waiting > 0
     })
     .await;
+    host.reaches(&run, "search").await;
     let receipt = cancel(&host, &client, "search", &run).await;
     assert_eq!(
         (&receipt["where"], &receipt["in_flight"]),
@@ -176,7 +178,7 @@ async fn while_it_searches() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_model_is_silent() {
-    let host = TestHost::start().await;
+    let host = TestHost::start_with(patient).await;
     let provider = Provider::start().await;
     host.deploy("acme", "generate", &guests::GENERATE).await;
     let client = host.client("acme").await;
@@ -188,6 +190,7 @@ async fn while_the_model_is_silent() {
             .start("generate", &json!({ "input": "are you there?" }))
             .await;
         provider.received(n + 1).await;
+        host.reaches(&run, "model").await;
         let receipt = cancel(&host, &client, "generate", &run).await;
         assert_eq!(
             (&receipt["where"], &receipt["in_flight"]),
@@ -200,7 +203,7 @@ async fn while_the_model_is_silent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_model_speaks() {
-    let host = TestHost::start().await;
+    let host = TestHost::start_with(patient).await;
     let provider = Provider::start().await;
     host.deploy("acme", "generate", &guests::GENERATE).await;
     let client = host.client("acme").await;

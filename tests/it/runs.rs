@@ -102,6 +102,7 @@ async fn a_sleeping_guest_is_cancelled_in_its_host_call() {
     let mut events = client.stream("sleep", &json!({ "input": "60000" })).await;
     let run = events.run();
     events.next_of("text").await;
+    host.reaches(&run, "sleep").await;
     let cancelled = client.cancel("sleep", &run).await;
     assert_eq!(
         cancelled.json()["receipt"]["where"],

@@ -169,6 +169,17 @@ impl TestHost {
         client.deploy(agent, &guest.bytes()).await;
     }
 
+    /// Waits until a run of this host is where it is expected: what a provider or a reader has seen of it comes from
+    /// other threads than its guest's, which may be behind.
+    pub async fn reaches(&self, run: &str, place: &str) {
+        let id = run.parse().unwrap_or_else(|_| panic!("{run} is no run"));
+        let live = self.host().app.runs.registry();
+        eventually(&format!("{run} is in {place}"), async || {
+            live.get(id).is_some_and(|run| run.place() == Some(place))
+        })
+        .await;
+    }
+
     /// Ends the host as an operator would, and checks what it left.
     pub async fn stop(mut self) {
         self.end().await;
@@ -210,6 +221,13 @@ impl Drop for TestHost {
     }
 }
 
+/// Providers may be silent for as long as a busy machine takes to cancel a run that waits for them.
+pub fn patient(config: &mut Config) {
+    config.models.first_byte_ms = 120_000;
+    config.models.idle_ms = 120_000;
+    config.models.total_ms = 600_000;
+}
+
 /// Limits small enough that a test can reach them.
 pub fn config() -> Config {
     Config {
@@ -227,6 +245,7 @@ pub fn config() -> Config {
             concurrent_per_org: 48,
             // Other compilers and tests share the cores.
             stop_effective_ms: 60_000,
+            cancel_wait_ms: 30_000,
             // Guests that sleep stay in memory, but in tests of leaving it.
             suspend_after_ms: 24 * 3_600_000 + 1,
             ..runs::Config::default()

@@ -317,6 +317,7 @@ async fn a_run_is_cancelled_while_it_is_judged() {
         host.host().app.scheduler.alive() >= 2
     })
     .await;
+    host.reaches(&run, "guardrail").await;
     let cancelled = client.cancel("echo", &run).await;
     assert!(cancelled.status.is_success(), "{}", cancelled.text);
     let view = client.show("echo", &run).await;

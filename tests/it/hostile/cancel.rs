@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use bulkhead_tests::host::eventually;
+use bulkhead_tests::host::{eventually, patient};
 use bulkhead_tests::provider::{Answer, How, Provider};
 use bulkhead_tests::raw::places;
 use bulkhead_tests::{Client, TestHost};
@@ -24,15 +24,23 @@ struct State {
     agent: &'static str,
     input: &'static str,
     pause: Duration,
+    /// Where it may be; a run that stays comes to the last.
     places: &'static [&'static str],
     /// Whether a run may come to its own end first.
     may_complete: bool,
 }
 
+/// No run takes so long to come to where it waits.
+const FAR: Duration = Duration::from_secs(30);
+
 /// Where a run may be before its guest runs.
 const BEFORE: [&str; 3] = ["queued", "compiling", "guest"];
 
 impl State {
+    fn place(&self) -> &'static str {
+        self.places.last().expect("every state has a place")
+    }
+
     fn of(name: &'static str, client: &Client, places: &'static [&'static str]) -> Self {
         Self {
             name,
@@ -64,6 +72,7 @@ impl Moments {
 #[expect(clippy::print_stdout, reason = "the figures are for a reader")]
 async fn in_every_state_at_any_moment() {
     let host = TestHost::start_with(|config| {
+        patient(config);
         config.runs.concurrent_per_org = 8;
         config.sandbox.limits.fuel = i64::MAX as u64;
         config.sandbox.guests = 128;
@@ -133,7 +142,8 @@ async fn states(host: &TestHost, provider: &Provider) -> Vec<State> {
     });
     let put = client.put("/model-connections/default", &connection).await;
     assert!(put.status.is_success(), "{}", put.text);
-    let words = "word ".repeat(500);
+    // More than is said before the cancel, however busy the machine is.
+    let words = "word ".repeat(50_000);
     provider.when("silent", Answer::text("").how(How::HangBeforeHead));
     provider.when(
         "aloud",
@@ -220,8 +230,19 @@ async fn cancel_all(host: &TestHost, state: &State, moments: &mut Moments) -> St
     let rounds = if is_long() { 200 } else { 10 };
     let mut took = Vec::new();
     let mut places = std::collections::BTreeMap::<String, usize>::new();
-    for _ in 0..rounds {
-        let pauses: Vec<Duration> = (0..5).map(|_| moments.next(state.pause)).collect();
+    let (mut round, mut longest) = (0, state.pause);
+    // On a busy machine no run may have come so far in that time: then more of them have longer.
+    while round < rounds || !(state.may_complete || places.contains_key(state.place())) {
+        if round >= rounds {
+            longest *= 2;
+            assert!(
+                longest < FAR,
+                "{}: it is never there: {places:?}",
+                state.name
+            );
+        }
+        round += 1;
+        let pauses: Vec<Duration> = (0..5).map(|_| moments.next(longest)).collect();
         let attempts = pauses.into_iter().map(|pause| attempt(host, state, pause));
         for (waited, place) in join_all(attempts).await {
             took.push(waited);

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bulkhead_tests::Client;
 use bulkhead_tests::client::send;
-use bulkhead_tests::host::eventually;
+use bulkhead_tests::host::{eventually, patient};
 use bulkhead_tests::provider::{Answer, How, Provider};
 use futures_util::future::join_all;
 use reqwest::Method;
@@ -26,7 +26,7 @@ async fn cancel(two: &Two, agent: &str, run: &str) -> (Value, f64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wherever_the_run_is() {
-    let two = Two::new().await;
+    let two = Two::with(patient).await;
     let provider = Provider::start().await;
     let connection = json!({
         "kind": "openai", "base_url": provider.base_url(), "api_key": "sk-test", "default_model": "scripted"
@@ -45,20 +45,16 @@ async fn wherever_the_run_is() {
         for n in 0..20 {
             provider.script(vec![Answer::text("never said").how(How::HangBeforeHead)]);
             let run = two.here.start(agent, &json!({ "input": input })).await;
-            match expected {
-                "model" => provider.received(n + 1).await,
-                _ => {
-                    eventually("it is there", async || {
-                        let scheduler = &two.first.host().app.scheduler;
-                        scheduler.alive() == 1
-                    })
-                    .await;
-                }
+            if expected == "model" {
+                provider.received(n + 1).await;
             }
+            eventually("it is in its slot", async || {
+                two.first.host().app.scheduler.alive() == 1
+            })
+            .await;
+            two.first.reaches(&run, expected).await;
             let (receipt, took) = cancel(&two, agent, &run).await;
-            if expected != "sleep" {
-                assert_eq!(receipt["where"], expected);
-            }
+            assert_eq!(receipt["where"], expected);
             all.push(took);
             assert_eq!(two.there.cancel(agent, &run).await.status, 200);
             eventually("the guest is gone", async || {

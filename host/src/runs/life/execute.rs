@@ -65,6 +65,7 @@ impl Work {
         record: Arc<Record>,
     ) -> Self {
         let meter = Meter::new(row.created_at);
+        record.live.at_work(&meter);
         Self {
             row,
             resolved,

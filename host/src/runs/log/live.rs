@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, watch};
@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::Stored;
 use crate::runs::RunId;
 use crate::runs::nodes::announce::Pending;
+use crate::sandbox::host::{Meter, Place};
 
 /// Events a listener may lag behind before it is cut off.
 const LISTENER_EVENTS: usize = 256;
@@ -47,6 +48,7 @@ pub struct Live {
     broken: AtomicBool,
     /// Another node has it.
     lost: AtomicBool,
+    meter: OnceLock<Arc<Meter>>,
 }
 
 #[derive(Debug, Default)]
@@ -65,7 +67,19 @@ impl Live {
             readers: Mutex::default(),
             broken: AtomicBool::new(false),
             lost: AtomicBool::new(false),
+            meter: OnceLock::new(),
         })
+    }
+
+    /// Where its guest is: in a host call, by its name, or `guest` where it computes or has not begun. None before a place
+    /// was found for it.
+    pub fn place(&self) -> Option<Place> {
+        self.meter.get().map(|meter| meter.place())
+    }
+
+    /// Its guest says here where it is.
+    pub(in crate::runs) fn at_work(&self, meter: &Arc<Meter>) {
+        self.meter.get_or_init(|| Arc::clone(meter));
     }
 
     /// Asks the run to stop; the first cause stands.
