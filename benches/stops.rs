@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bulkhead_benches::{Bench, Silent, percentile, show, table};
 use bulkhead_tests::Client;
 use bulkhead_tests::guests::Guest;
+use bulkhead_tests::raw::judge::{HANG, judging};
 use bulkhead_tests::raw::places;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -38,7 +39,7 @@ struct State {
     settle: Duration,
 }
 
-const STATES: [State; 11] = [
+const STATES: [State; 12] = [
     State {
         name: "queued",
         agent: "journey",
@@ -96,6 +97,13 @@ const STATES: [State; 11] = [
         settle: Duration::from_millis(5),
     },
     State {
+        name: "judged by a guardrail component",
+        agent: "judged",
+        instructions: "x",
+        is: "running",
+        settle: Duration::from_millis(5),
+    },
+    State {
         name: "sleeping",
         agent: "journey",
         instructions: "sleep 9000",
@@ -119,7 +127,12 @@ const STATES: [State; 11] = [
 ];
 
 async fn states() {
-    let bench = Bench::start(|_| {}).await;
+    let bench = Bench::start(|config| {
+        // A guardrail component judges until its run is stopped.
+        config.guardrails.component_ms = 3_600_000;
+        config.guardrails.component_fuel = u64::MAX / 4;
+    })
+    .await;
     let second = bench.join().await;
     let provider = Silent::start().await;
     let client = bench.client("acme").await;
@@ -205,6 +218,8 @@ async fn stay(bench: &Bench, client: &Client) {
         ("tool", places::in_a_tool()),
         ("instantiating", places::instantiated_slowly()),
         ("start", start),
+        ("hangs", judging(HANG)),
+        ("judged", places::judged_by("hangs")),
     ] {
         client.deploy(agent, &bytes).await;
     }

@@ -42,6 +42,7 @@ macro_rules! rounds {
 rounds! {
     nodes_are_killed: "kill",
     nodes_are_killed_while_they_end_runs: "kill-at-end",
+    nodes_are_killed_while_they_are_answered: "kill-in-answer",
     a_node_is_frozen: "freeze",
     nodes_are_replaced: "roll",
     nodes_that_differ_are_killed: "unlike",

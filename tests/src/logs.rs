@@ -11,6 +11,20 @@ use tracing_subscriber::{Layer, Registry};
 static ERRORS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 static EXPECTED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
+/// Everything the host logs, of every level, while somebody asks for it.
+static KEPT: Mutex<Option<Vec<String>>> = Mutex::new(None);
+
+/// Keeps from now on what is logged, by whichever test.
+pub fn keep() {
+    *KEPT.lock().expect("plain list") = Some(Vec::new());
+}
+
+/// What was logged since.
+pub fn kept() -> String {
+    let mut kept = KEPT.lock().expect("plain list");
+    kept.take().unwrap_or_default().join("\n")
+}
+
 /// Starts watching, once for the process.
 pub fn watch() {
     static ONCE: Once = Once::new();
@@ -52,12 +66,18 @@ struct Errors;
 
 impl<S: Subscriber> Layer<S> for Errors {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let is_ours = event.metadata().target().starts_with("bulkhead");
+        if is_ours && let Some(kept) = &mut *KEPT.lock().expect("plain list") {
+            let mut line = format!("{}:", event.metadata().target());
+            event.record(&mut Text(&mut line));
+            kept.push(line);
+        }
         if *event.metadata().level() != Level::ERROR {
             return;
         }
         let mut text = format!("{}:", event.metadata().target());
         event.record(&mut Text(&mut text));
-        if event.metadata().target().starts_with("bulkhead") {
+        if is_ours {
             ERRORS.lock().expect("plain list").push(text);
         }
     }

@@ -6,6 +6,7 @@ mod wire;
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bulkhead::kit::Tasks;
@@ -21,6 +22,21 @@ pub struct Received {
     pub body: Value,
     pub authorization: Option<String>,
     pub path: String,
+}
+
+/// One call as the provider would bill it.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub question: String,
+    /// Whose key it came with.
+    pub authorization: Option<String>,
+    pub input: u64,
+    /// Words that were sent.
+    pub output: u64,
+    /// Its count was sent, and so heard by whoever was left.
+    pub is_whole: bool,
+    /// It has ended, one way or the other.
+    pub has_ended: bool,
 }
 
 /// Tokens by the provider's own count, over every answer whose usage it sent.
@@ -60,6 +76,8 @@ struct State {
     script: VecDeque<Answer>,
     by_question: Vec<(String, Answer)>,
     requests: Vec<Received>,
+    /// The same calls, as they are billed.
+    calls: Vec<Call>,
     counted: Counted,
 }
 
@@ -116,6 +134,11 @@ impl Provider {
         self.shared.state().requests.clone()
     }
 
+    /// Every call, in the order of the requests.
+    pub fn calls(&self) -> Vec<Call> {
+        self.shared.state().calls.clone()
+    }
+
     /// How many connections the client closed before their answer had ended.
     pub fn closed_connections(&self) -> usize {
         self.shared.progress.borrow().1
@@ -151,10 +174,19 @@ impl Shared {
         self.state.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    /// Notes a request and picks its answer.
-    fn receive(&self, received: Received) -> Answer {
+    /// Notes a request and picks its answer; the number of the call.
+    fn receive(&self, received: Received, input: u64) -> (Answer, usize) {
         let question = last_user_message(&received.body);
         let mut state = self.state();
+        let call = state.calls.len();
+        state.calls.push(Call {
+            question: question.clone(),
+            authorization: received.authorization.clone(),
+            input,
+            output: 0,
+            is_whole: false,
+            has_ended: false,
+        });
         let fits = |(text, _): &&(String, Answer)| question.contains(text.as_str());
         let answer = match state.by_question.iter().find(fits) {
             _ if state.rule.is_some() => state.rule.as_ref().map(|rule| rule(&question)),
@@ -163,7 +195,17 @@ impl Shared {
         };
         state.requests.push(received);
         self.progress.send_modify(|(requests, _)| *requests += 1);
-        answer.unwrap_or_else(|| Answer::text("Hello from the provider."))
+        let answer = answer.unwrap_or_else(|| Answer::text("Hello from the provider."));
+        (answer, call)
+    }
+
+    /// What a call came to: the tokens whose count was sent, else the words of so many bytes of its body.
+    fn ended(&self, call: usize, whole: Option<u64>, sent: u64) {
+        let mut state = self.state();
+        if let Some(call) = state.calls.get_mut(call) {
+            (call.is_whole, call.has_ended) = (whole.is_some(), true);
+            call.output = whole.unwrap_or(sent);
+        }
     }
 
     fn closed_early(&self) {
@@ -200,12 +242,15 @@ async fn converse(mut stream: TcpStream, shared: &Shared) {
         return;
     };
     let input = tokens(&received.body);
-    let answer = shared.receive(received);
+    let (answer, call) = shared.receive(received, input);
     let (mut from, mut to) = stream.into_split();
+    let sent = AtomicUsize::new(0);
     let ended = tokio::select! {
-        ended = answer.perform(&mut to, input) => ended,
+        ended = answer.perform(&mut to, input, &sent) => ended,
         () = wire::closed(&mut from) => None,
     };
+    let words = answer.words_in(sent.load(Ordering::Relaxed), input);
+    shared.ended(call, ended.flatten(), words);
     match ended {
         Some(Some(output)) => shared.count(input, output),
         Some(None) => {}

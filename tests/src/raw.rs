@@ -2,6 +2,7 @@
 //! test. For what no compiler would produce, and for what needs nothing but a loop.
 
 mod import;
+pub mod judge;
 pub mod places;
 
 pub use import::Import;

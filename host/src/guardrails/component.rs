@@ -9,16 +9,17 @@ use futures_util::future::BoxFuture;
 use moka::future::Cache;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tokio::sync::oneshot;
 use tokio_util::task::AbortOnDropHandle;
 use wasmtime::component::{Component, HasData, Linker};
 
+use super::redact::{self, Counts, Set};
 use super::{At, Config, Guard, Kind, guard};
+use crate::kit::error::{NOT_FOUND, UNAVAILABLE};
 use crate::kit::{Clock, OrgId, Result, Tasks};
 use crate::sandbox::bindings::guardrail::GuardrailPre;
 use crate::sandbox::bindings::guardrail::bulkhead::agent::checks;
 use crate::sandbox::{
-    Fault, Host, Journal, Limits, Meter, Sandbox, Scheduler, invoke, journal, wasi,
+    Fault, Host, Journal, Limits, Meter, OwnTime, Sandbox, Scheduler, invoke, journal, wasi,
 };
 
 /// How verdicts are called in the journal.
@@ -27,6 +28,9 @@ const TEXT_BYTES_MAX: usize = 1 << 20;
 const REASON_CHARS_MAX: usize = 1_024;
 /// Components kept linked.
 const LINKED_MAX: u64 = 128;
+/// How long is waited before a database that is away, or a full engine, is asked again.
+const LOAD_PAUSE: Duration = Duration::from_millis(200);
+const FULL_PAUSE: Duration = Duration::from_millis(20);
 
 type Digest = [u8; 32];
 
@@ -112,11 +116,7 @@ impl Checker {
 
     /// One verdict. `Err` says in a word what the component did instead.
     async fn check(&self, org: OrgId, name: &str, subject: Subject) -> Result<Verdict, String> {
-        let found = (self.load)(org, name.to_owned()).await;
-        let (digest, component) = found.map_err(|error| {
-            tracing::warn!(%error, cause = error.chain(), name, "a guardrail component is missing");
-            "missing".to_owned()
-        })?;
+        let (digest, component) = self.loaded(org, name).await?;
         let pre = match self.linked.get(&digest).await {
             Some(pre) => pre,
             None => {
@@ -127,24 +127,72 @@ impl Checker {
             }
         };
         let is_json = subject.at == At::Tool.name();
-        let said = self.run(org, pre, subject).await?;
-        match said {
+        match self.run(org, &pre, subject).await? {
             checks::Verdict::Allow => Ok(Verdict::Allow),
             checks::Verdict::Rewrite(text) if fits(&text, is_json) => Ok(Verdict::Rewrite(text)),
             checks::Verdict::Rewrite(_) => Err("a rewrite that cannot be".to_owned()),
             checks::Verdict::Block(why) => {
-                let why = why.chars().filter(|c| !c.is_control());
+                let why = why.chars().filter(|c| !c.is_control() && !turns(*c));
                 Ok(Verdict::Block(why.take(REASON_CHARS_MAX).collect()))
             }
         }
     }
 
+    /// The stable version. While the database is away it is asked for again, for as long as the run may take: that is
+    /// not the component's doing.
+    async fn loaded(&self, org: OrgId, name: &str) -> Result<(Digest, Component), String> {
+        loop {
+            match (self.load)(org, name.to_owned()).await {
+                Ok(loaded) => return Ok(loaded),
+                Err(error) if error.is(UNAVAILABLE) => {
+                    tracing::warn!(
+                        cause = error.chain(),
+                        name,
+                        "a guardrail component could not be loaded; trying again"
+                    );
+                    tokio::time::sleep(LOAD_PAUSE).await;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, cause = error.chain(), name, "a guardrail component is missing");
+                    let is_missing = error.is(NOT_FOUND);
+                    return Err(if is_missing { "missing" } else { "not loaded" }.to_owned());
+                }
+            }
+        }
+    }
+
+    /// Asks until there is a place for it, for as long as it may wait to begin.
     async fn run(
+        &self,
+        org: OrgId,
+        pre: &GuardrailPre<Bare>,
+        subject: Subject,
+    ) -> Result<checks::Verdict, String> {
+        let wait = Duration::from_millis(self.config.component_wait_ms);
+        let deadline = tokio::time::Instant::now() + wait;
+        loop {
+            let ended = self.once(org, pre.clone(), subject.clone(), wait).await?;
+            return match ended {
+                Some(Ok(verdict)) => Ok(verdict),
+                // Other tenants' guests hold what it needs.
+                Some(Err(Fault::Full)) if tokio::time::Instant::now() < deadline => {
+                    tokio::time::sleep(FULL_PAUSE).await;
+                    continue;
+                }
+                Some(Err(Fault::Limit(limit))) => Err(limit.key().to_owned()),
+                Some(Err(Fault::Full)) => Err("no place".to_owned()),
+                Some(Err(_)) | None => Err("trap".to_owned()),
+            };
+        }
+    }
+
+    async fn once(
         &self,
         org: OrgId,
         pre: GuardrailPre<Bare>,
         subject: Subject,
-    ) -> Result<checks::Verdict, String> {
+        wait: Duration,
+    ) -> Result<Option<Result<checks::Verdict, Fault>>, String> {
         let limits = Limits {
             fuel: self.config.component_fuel,
             memory_bytes: self.config.component_memory_bytes,
@@ -152,35 +200,47 @@ impl Checker {
         };
         let meter = Meter::new(self.clock.now());
         let bare = Bare(Host::new(limits, Arc::clone(&meter), [0; 32]));
-        let (begins, begun) = oneshot::channel();
-        let wall = Duration::from_millis(self.config.component_ms);
-        let asked = asked(subject);
-        let call = invoke::check(self.sandbox.clone(), (pre, bare), asked, wall, begins);
+        let own = Arc::<OwnTime>::default();
+        let most = Duration::from_millis(self.config.component_ms);
+        let (asked, all) = (asked(subject), wait + most);
+        let call = invoke::check(
+            self.sandbox.clone(),
+            (pre, bare),
+            asked,
+            all,
+            Arc::clone(&own),
+        );
         let mut running = self.scheduler.spawn(org.0.as_u128(), meter, call);
-        let wait = Duration::from_millis(self.config.component_wait_ms);
         let late = async {
-            // Its time begins with its first instruction.
-            let began = tokio::time::timeout(wait, begun).await;
-            if matches!(began, Ok(Ok(()))) {
-                tokio::time::sleep(wall).await;
-            }
+            let _ = tokio::time::timeout(all, own.reaches(most)).await;
         };
-        let ended = tokio::select! {
+        tokio::select! {
             biased;
-            ended = running.wait() => ended,
+            ended = running.wait() => Ok(ended),
             () = late => {
                 running.stop();
                 running.wait().await;
-                return Err("too slow".to_owned());
+                Err("too slow".to_owned())
             }
-        };
-        match ended {
-            Some(Ok(verdict)) => Ok(verdict),
-            Some(Err(Fault::Limit(limit))) => Err(limit.key().to_owned()),
-            Some(Err(Fault::Full)) => Err("no place".to_owned()),
-            Some(Err(_)) | None => Err("trap".to_owned()),
         }
     }
+}
+
+impl Verdict {
+    /// As it may be kept: what it says is a step of the run.
+    fn kept(self, text: Set, why: Set) -> Self {
+        let clean = |set, text: &str| redact::text(set, text, &mut Counts::default()).into_owned();
+        match self {
+            Self::Allow => Self::Allow,
+            Self::Rewrite(said) => Self::Rewrite(clean(text, &said)),
+            Self::Block(said) => Self::Block(clean(why, &said)),
+        }
+    }
+}
+
+/// Characters that turn the direction of what follows, and could make a reason read as another.
+fn turns(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn asked(subject: Subject) -> checks::Subject {
@@ -202,7 +262,8 @@ fn fits(text: &str, is_json: bool) -> bool {
 }
 
 impl Judge {
-    /// The text as every component of the version lets it pass, or the end of the run.
+    /// The text as every component of the version lets it pass, or the end of the run. Both what is asked and what is
+    /// answered are kept: whoever asks has redacted the text.
     pub async fn judge(
         &self,
         journal: &mut dyn Journal,
@@ -210,6 +271,7 @@ impl Judge {
         mut text: String,
     ) -> wasmtime::Result<String> {
         let rules = Arc::clone(self.guard.rules());
+        let (text_set, why_set) = (self.guard.set(at), self.guard.set(At::Log));
         for (name, rule) in rules.components() {
             let subject = Subject {
                 at: at.name(),
@@ -227,7 +289,8 @@ impl Judge {
                 let tasks = checker.tasks.clone();
                 let check = tasks.spawn(async move { checker.check(org, &asked.0, asked.1).await });
                 let said = AbortOnDropHandle::new(check).await;
-                said.unwrap_or_else(|_| Err("trap".to_owned()))
+                let said = said.unwrap_or_else(|_| Err("trap".to_owned()));
+                said.map(|verdict| verdict.kept(text_set, why_set))
             };
             text = match journal::answer::<_, Verdict, String>(journal, KIND, &request, perform)
                 .await?
@@ -268,7 +331,8 @@ impl Judge {
 
     /// Bytes of output that are asked about at one time.
     pub fn piece_bytes(&self) -> usize {
-        self.checker.config.component_piece_bytes
+        // A character has four bytes at most: each piece has one at least.
+        self.checker.config.component_piece_bytes.max(4)
     }
 
     fn blocked(

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// Whether a version may declare a guardrail this host does not know. For development: it guards nothing.
     pub allow_unknown: bool,
-    /// Time a guardrail component has for one verdict, from its first instruction on.
+    /// Time of its own that a guardrail component has for one verdict: what it computes and waits for itself. That it
+    /// waits for its turn beside others is not counted.
     pub component_ms: u64,
-    /// How long it may wait for its first instruction on a busy host.
+    /// How long it may wait for its turns, and for a place, on a busy host.
     pub component_wait_ms: u64,
     /// Fuel and memory of one verdict.
     pub component_fuel: u64,

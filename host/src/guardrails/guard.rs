@@ -211,7 +211,7 @@ impl Guard {
 
     /// What is looked for at a place. Models, tools and knowledge work with what is really there: personal data is kept
     /// from clients, credentials from everybody.
-    fn set(&self, at: At) -> Set {
+    pub(super) fn set(&self, at: At) -> Set {
         Set::with_pii(match at {
             At::Input => self.rules.redacts_input(),
             At::Output | At::Log => self.rules.redacts_output(),

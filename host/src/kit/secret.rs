@@ -8,6 +8,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Error, Random, Result};
 
+mod forms;
+
+pub use self::forms::Forms;
+
 /// Text that is never printed, serialised or logged.
 #[derive(Clone)]
 pub struct Secret(SecretString);

@@ -8,6 +8,7 @@ use wasmtime::component::HasData;
 
 use super::log::event::Citation;
 use super::log::{Event, Record};
+use crate::guardrails::redact::Stream;
 use crate::guardrails::{At, Judge};
 use crate::kit::{Tasks, clock as time};
 use crate::knowledge;
@@ -28,6 +29,8 @@ pub struct Context {
     /// Tool calls that were started, by number; true where one is still open.
     calls: Vec<bool>,
     judge: Judge,
+    /// What guardrail components are asked is kept as a step: what of it may not be kept is taken out before.
+    clean: Stream,
     /// Text that no guardrail component has seen yet.
     unjudged: String,
     suspend_after: Duration,
@@ -43,6 +46,7 @@ impl Context {
             record,
             tasks,
             calls: Vec::new(),
+            clean: judge.guard.stream(At::Output),
             judge,
             unjudged: String::new(),
             suspend_after,
@@ -51,6 +55,12 @@ impl Context {
 
     pub(super) fn record(&self) -> &Arc<Record> {
         &self.record
+    }
+
+    fn unjudged(&mut self, text: &str) {
+        let found = self.clean.take_counts();
+        self.judge.guard.redacted(At::Output, &found);
+        self.unjudged.push_str(text);
     }
 }
 
@@ -98,6 +108,8 @@ impl View<'_> {
 
     /// The whole rest.
     pub async fn say_rest(&mut self) -> wasmtime::Result<()> {
+        let rest = self.context.clean.rest();
+        self.context.unjudged(&rest);
         while !self.context.unjudged.is_empty() {
             self.say_judged().await?;
         }
@@ -126,7 +138,8 @@ impl output::Host for View<'_> {
             let text = storable(delta);
             return self.say(Event::Text { text }).await;
         }
-        self.context.unjudged.push_str(&storable(delta));
+        let clean = self.context.clean.text(&storable(delta));
+        self.context.unjudged(&clean);
         while self.context.unjudged.len() >= self.context.judge.piece_bytes() {
             self.say_judged().await?;
         }

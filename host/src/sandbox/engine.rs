@@ -120,6 +120,8 @@ impl std::fmt::Debug for Sandbox {
 
 /// Slots for components that are being described at upload, beside the guests of runs.
 const DESCRIBED: u32 = 16;
+/// And for guardrail components: runs that wait for a verdict keep their own, so those that judge need others.
+const JUDGING: u32 = 48;
 
 /// The settings host and compile child share: they must agree, or the artifact does not load.
 pub(super) fn settings(config: &Config) -> wasmtime::Config {
@@ -151,7 +153,7 @@ pub(super) fn settings(config: &Config) -> wasmtime::Config {
 fn pool(config: &Config) -> PoolingAllocationConfig {
     let limits = &config.limits;
     // Most guests have one memory and a table or two; the room for more is shared, and a guest that finds none waits.
-    let guests = config.guests.max(1) + DESCRIBED;
+    let guests = config.guests.max(1) + DESCRIBED + JUDGING;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(guests)
         .total_core_instances(guests.saturating_mul(4))

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::oneshot;
 use wasmtime::component::ResourceTableError;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 
@@ -19,6 +18,7 @@ use super::bindings::guardrail::bulkhead::agent::checks::{Subject, Verdict};
 use super::engine::{Sandbox, TICK};
 use super::host::Host;
 use super::limits::Limit;
+use super::own::OwnTime;
 use super::{Agent, AgentPre};
 
 /// Whose fault an abnormal end is.
@@ -160,13 +160,13 @@ where
     ended.map_err(|error| fault(&mut store, error))
 }
 
-/// Asks a guardrail component. `begins` is told once it has its first slice.
+/// Asks a guardrail component. `wall` bounds it whatever it waits for; `own` is told what it spends itself.
 pub async fn check<T>(
     sandbox: Sandbox,
     (pre, data): (GuardrailPre<T>, T),
     subject: Subject,
     wall: Duration,
-    begins: oneshot::Sender<()>,
+    own: Arc<OwnTime>,
 ) -> Result<Verdict, Fault>
 where
     T: AsMut<Host> + Send + 'static,
@@ -174,12 +174,10 @@ where
     let polls = Arc::default();
     let mut store = store(&sandbox, data, wall, &polls).map_err(Fault::Host)?;
     let call = async {
-        // Who asked may be gone.
-        let _ = begins.send(());
         let guardrail = pre.instantiate_async(&mut store).await?;
         guardrail.call_check(&mut store, &subject).await
     };
-    let ended = counted(&polls, call).await;
+    let ended = counted(&polls, own.of(call)).await;
     ended.map_err(|error| fault(&mut store, error))
 }
 

@@ -11,6 +11,7 @@ pub mod host;
 pub mod invoke;
 pub mod journal;
 pub mod limits;
+pub mod own;
 pub mod schedule;
 pub mod wasi;
 
@@ -20,4 +21,5 @@ pub use host::{Host, Meter, Place};
 pub use invoke::{Around, Away, Blame, Blocked, Fault};
 pub use journal::{Answered, Begun, Intended, Intent, Journal, Left, Repeat, Ticket};
 pub use limits::{Limit, Limits};
+pub use own::OwnTime;
 pub use schedule::{Running, Scheduler};

@@ -79,10 +79,16 @@ pub fn new_secret(random: &Random) -> Secret {
     ))
 }
 
+/// What of it is secret: what stands behind the prefix.
+pub fn bare(secret: &Secret) -> Secret {
+    let text = secret.expose();
+    Secret::new(text.strip_prefix(PREFIX).unwrap_or(text))
+}
+
 /// The bytes behind the prefix.
 fn key(secret: &Secret) -> Vec<u8> {
+    let secret = bare(secret);
     let text = secret.expose();
-    let text = text.strip_prefix(PREFIX).unwrap_or(text);
     STANDARD
         .decode(text)
         .unwrap_or_else(|_| text.as_bytes().to_vec())

@@ -8,51 +8,20 @@ use bulkhead_tests::TestHost;
 use bulkhead_tests::client::{stop_reason, text};
 use bulkhead_tests::provider::{Answer, Provider};
 use bulkhead_tests::raw::assemble;
+use bulkhead_tests::raw::judge::{ALLOW, BLOCK, HANG, Judge, REWRITE};
 use serde_json::{Value, json};
 
 use super::{connect, guarded, violations};
 use crate::{guests, replay};
 
-/// A guardrail around one body, which leaves the address of its verdict: 16 is free, 64 holds `rewritten`, 80 holds `{}`.
-fn judge(memory: &str, body: &str) -> Vec<u8> {
-    assemble(&format!(
-        r#"(component
-  (import "bulkhead:agent/checks@0.1.0" (instance $checks
-    (type $place' (enum "input" "output" "tool"))
-    (export "place" (type $place (eq $place')))
-    (type $subject' (record (field "place" $place) (field "agent" string) (field "tool" (option string)) (field "text" string)))
-    (export "subject" (type $subject (eq $subject')))
-    (type $verdict' (variant (case "allow") (case "rewrite" string) (case "block" string)))
-    (export "verdict" (type $verdict (eq $verdict')))))
-  (alias export $checks "subject" (type $subject))
-  (alias export $checks "verdict" (type $verdict))
-  (core module $m
-    (memory (export "memory") {memory})
-    (data (i32.const 64) "rewritten")
-    (data (i32.const 80) "{{}}")
-    (global $heap (mut i32) (i32.const 4096))
-    (func (export "realloc") (param i32 i32 i32) (param $size i32) (result i32)
-      (global.get $heap)
-      (global.set $heap (i32.add (global.get $heap) (i32.and (i32.add (local.get $size) (i32.const 7)) (i32.const -8)))))
-    (func $says (param $what i32) (param $at i32) (param $len i32) (result i32)
-      (i32.store8 (i32.const 16) (local.get $what))
-      (i32.store (i32.const 20) (local.get $at))
-      (i32.store (i32.const 24) (local.get $len))
-      (i32.const 16))
-    (func (export "check") (param $place i32) (param i32 i32 i32 i32 i32) (param $text i32) (param $len i32) (result i32)
-      {body}))
-  (core instance $i (instantiate $m))
-  (alias core export $i "memory" (core memory $memory))
-  (alias core export $i "realloc" (core func $realloc))
-  (func $check (param "subject" $subject) (result $verdict)
-    (canon lift (core func $i "check") (memory $memory) (realloc $realloc)))
-  (export "check" (func $check)))"#
-    ))
+fn judge(memory: &str, check: &str) -> Vec<u8> {
+    let judge = Judge {
+        memory,
+        check,
+        ..Judge::default()
+    };
+    judge.bytes()
 }
-
-const ALLOW: &str = "(i32.const 16)";
-const REWRITE: &str = "(call $says (i32.const 1) (i32.const 64) (i32.const 9))";
-const BLOCK: &str = "(call $says (i32.const 2) (i32.const 64) (i32.const 9))";
 
 /// What one place is answered, and any other allowed.
 fn only(place: u32, verdict: &str) -> String {
@@ -184,7 +153,7 @@ async fn whatever_else_they_do_ends_the_run() {
     let client = host.client("acme").await;
     let rows = [
         ("traps", "1", "unreachable", "trap"),
-        ("hangs", "1", "(loop $ever (br $ever)) unreachable", ""),
+        ("hangs", "1", HANG, ""),
         (
             "lies",
             "1",
@@ -308,9 +277,7 @@ async fn a_run_is_cancelled_while_it_is_judged() {
     })
     .await;
     let client = host.client("acme").await;
-    client
-        .deploy("hangs", &judge("1", "(loop $ever (br $ever)) unreachable"))
-        .await;
+    client.deploy("hangs", &judge("1", HANG)).await;
     guarded(&host, "echo", &guests::ECHO, &["component=hangs"]).await;
     let run = client.start("echo", &json!({ "input": "hello" })).await;
     bulkhead_tests::host::eventually("the component spins", async || {

@@ -5,6 +5,7 @@ mod components;
 mod declared;
 mod ends;
 mod entry;
+mod judged;
 mod sets;
 mod shown;
 mod streams;
@@ -16,7 +17,12 @@ use bulkhead_tests::{Client, TestHost};
 use serde_json::{Value, json};
 
 /// Deploys a guest as an agent that declares these: what the component would declare is put beside it.
-async fn guarded(host: &TestHost, agent: &str, guest: &Guest, guardrails: &[&str]) -> Client {
+pub(crate) async fn guarded(
+    host: &TestHost,
+    agent: &str,
+    guest: &Guest,
+    guardrails: &[&str],
+) -> Client {
     let client = host.client("acme").await;
     client.upload(agent, &guest.bytes()).await;
     sqlx::query(
@@ -39,7 +45,7 @@ async fn connect(client: &Client, provider: &Provider) {
 }
 
 /// What guardrails did to a run, oldest first.
-async fn violations(client: &Client, run: &str) -> Vec<Value> {
+pub(crate) async fn violations(client: &Client, run: &str) -> Vec<Value> {
     let listed = client
         .get(&format!("/guardrails/violations?run={run}"))
         .await

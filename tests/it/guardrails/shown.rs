@@ -10,7 +10,7 @@ use super::{connect, guarded, id, violations};
 use crate::{guests, replay};
 
 /// Everything that is stored of a run, as one text.
-async fn stored(host: &TestHost, run: &str) -> String {
+pub(super) async fn stored(host: &TestHost, run: &str) -> String {
     sqlx::query_scalar(
         "select concat((select to_json(r) from runs r where r.id = $1),
            (select json_agg(e.data) from run_events e where e.run_id = $1),

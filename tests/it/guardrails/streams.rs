@@ -5,7 +5,7 @@
 use std::time::Instant;
 
 use super::sets::{Dice, negative, positive};
-use bulkhead::guardrails::redact::{self, Counts, Set, Stream};
+use bulkhead::guardrails::redact::{self, Counts, Set, Stream, What};
 
 /// A text of everything the recognisers know, of what only looks like it, and of what stands between.
 fn text(dice: &mut Dice) -> String {
@@ -113,4 +113,16 @@ fn time_is_linear() {
         );
         assert!(most <= 1_024, "{name:?}: {most} bytes are held back");
     }
+}
+
+/// What looks like the end of a key again and again takes no more of the stack than once.
+#[test]
+fn a_key_without_an_end_takes_no_stack() {
+    let text = format!(
+        "-----BEGIN PRIVATE KEY-----{}after",
+        format!("-----END {}\n", "a".repeat(64)).repeat(1 << 16)
+    );
+    let mut counts = Counts::default();
+    let whole = redact::text(Set::SECRETS, &text, &mut counts);
+    assert_eq!((whole.as_ref(), counts.of(What::Secret)), ("[secret]", 1));
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use bulkhead_tests::host::{eventually, patient};
 use bulkhead_tests::provider::{Answer, How, Provider};
+use bulkhead_tests::raw::judge::{ALLOW, HANG, judging};
 use bulkhead_tests::raw::places;
 use bulkhead_tests::{Client, TestHost};
 use futures_util::future::join_all;
@@ -35,6 +36,16 @@ const FAR: Duration = Duration::from_secs(30);
 
 /// Where a run may be before its guest runs.
 const BEFORE: [&str; 3] = ["queued", "compiling", "guest"];
+
+/// And where it may be that its guardrail component does not let go of.
+const JUDGED: [&str; 4] = ["queued", "compiling", "guest", "guardrail"];
+
+/// What is said is answered so, and anything else allowed.
+fn at_output(verdict: &str) -> String {
+    format!(
+        "(if (result i32) (i32.eq (local.get $place) (i32.const 1)) (then {verdict}) (else {ALLOW}))"
+    )
+}
 
 impl State {
     fn place(&self) -> &'static str {
@@ -77,6 +88,9 @@ async fn in_every_state_at_any_moment() {
         config.sandbox.limits.fuel = i64::MAX as u64;
         config.sandbox.guests = 128;
         config.runs.concurrent = 100;
+        // A guardrail component judges until it is stopped.
+        config.guardrails.component_ms = 3_600_000;
+        config.guardrails.component_fuel = u64::MAX / 4;
     })
     .await;
     let provider = Provider::start().await;
@@ -159,6 +173,12 @@ async fn states(host: &TestHost, provider: &Provider) -> Vec<State> {
         ("sleep", guests::SLEEP.bytes()),
         ("echo", guests::ECHO.bytes()),
         ("generate", guests::GENERATE.bytes()),
+        ("hangs", judging(HANG)),
+        ("allows", judging(ALLOW)),
+        ("hangs-at-output", judging(&at_output(HANG))),
+        ("judged", places::judged_by("hangs")),
+        ("judged-shortly", places::judged_by("allows")),
+        ("judged-saying", places::judged_by("hangs-at-output")),
     ] {
         client.deploy(agent, &bytes).await;
     }
@@ -209,6 +229,19 @@ async fn described(host: &TestHost, client: &Client) -> Vec<State> {
         State {
             input: "3600000",
             ..of("sleep", &["queued", "compiling", "guest", "sleep"])
+        },
+        of("judged", &JUDGED),
+        State {
+            agent: "judged-saying",
+            ..of("judged, what it says", &JUDGED)
+        },
+        State {
+            agent: "judged-shortly",
+            may_complete: true,
+            ..of(
+                "judged, at any moment",
+                &["queued", "compiling", "guest", "guardrail", "finishing"],
+            )
         },
         State {
             agent: "echo",

@@ -90,7 +90,7 @@ async fn play(form: Form, rows: &[Row]) -> String {
     stage.upload(rows).await;
     let (running, refused): (Vec<&Row>, Vec<&Row>) = rows
         .iter()
-        .partition(|row| matches!(row.ending, Ending::Ends(..)));
+        .partition(|row| !matches!(row.ending, Ending::Refused(..)));
     for row in refused {
         writeln!(
             table,

@@ -64,9 +64,20 @@ pub(super) struct Stage<'a> {
 
 impl<'a> Stage<'a> {
     pub(super) async fn of(host: &'a TestHost, form: Form) -> Self {
+        let client = host.client("acme").await;
+        // Somebody listens, so that what is told is kept.
+        sqlx::query(
+            "insert into webhook_endpoints (org_id, id, url, description, events, signature, secret_sealed, created_at,
+               created_by, updated_at)
+             select id, gen_random_uuid(), 'https://example.com', '', '{*}', 'standard', '', now(), id, now()
+             from organizations where slug = 'acme'",
+        )
+        .execute(host.db())
+        .await
+        .expect("an endpoint can be made");
         Self {
             host,
-            client: host.client("acme").await,
+            client,
             fuel: form.fuel,
         }
     }
@@ -75,6 +86,9 @@ impl<'a> Stage<'a> {
     pub(super) async fn upload(&self, rows: &[Row]) {
         for row in rows {
             let Ending::Refused(code, detail) = row.ending else {
+                if let Some(judge) = &row.judge {
+                    self.client.deploy(&Row::judge_of(row.name), judge).await;
+                }
                 self.client.deploy(row.name, &row.bytes).await;
                 continue;
             };
@@ -106,7 +120,35 @@ impl<'a> Stage<'a> {
             .await
             .expect("usage can be read");
         assert_eq!(json!(fuel), json!([view["usage"]["fuel"]]), "{}", row.name);
+        if let Ending::Blocked(..) = row.ending {
+            self.is_told(row, id).await;
+        }
         took
+    }
+
+    /// A run that a guardrail ended left one violation, and was told to whoever watches over agents.
+    async fn is_told(&self, row: &Row, run: Uuid) {
+        let actions: Vec<String> =
+            sqlx::query_scalar("select action from guardrail_violations where run_id = $1")
+                .bind(run)
+                .fetch_all(self.host.db())
+                .await
+                .expect("violations can be read");
+        assert_eq!(actions, ["blocked"], "{}", row.name);
+        let topics: Vec<String> = sqlx::query_scalar(
+            "select topic from outbox where run_id = $1 and topic in ('audit.flagged', 'agent_run.blocked')
+             order by topic",
+        )
+        .bind(run)
+        .fetch_all(self.host.db())
+        .await
+        .expect("the outbox can be read");
+        assert_eq!(
+            topics,
+            ["agent_run.blocked", "audit.flagged"],
+            "{}",
+            row.name
+        );
     }
 
     /// Runs all of these at once.

@@ -1,6 +1,7 @@
 //! One row of the corpus: a guest, what it is asked, how it must end. The rows stand in `rows`, the driver in `crowd`.
 
 use bulkhead_tests::client::Event;
+use bulkhead_tests::raw::judge::Judge;
 use bulkhead_tests::raw::{Raw, assemble};
 use serde_json::{Value, json};
 
@@ -9,6 +10,8 @@ use serde_json::{Value, json};
 pub(super) struct Row {
     pub(super) name: &'static str,
     pub(super) bytes: Vec<u8>,
+    /// The guardrail component that judges it, if it is that which is hostile.
+    pub(super) judge: Option<Vec<u8>>,
     input: String,
     deadline_ms: Option<u64>,
     pub(super) ending: Ending,
@@ -21,6 +24,8 @@ pub(super) struct Row {
 pub(super) enum Ending {
     /// The run ends for this reason; blame and a part of the message where there is a fault.
     Ends(&'static str, &'static str, &'static str),
+    /// Its guardrail component gives no verdict, for one of these reasons; blocks it, where they are one that is empty.
+    Blocked(&'static [&'static str]),
     /// The upload is refused: the problem's code, and a part of its detail.
     Refused(&'static str, &'static str),
 }
@@ -34,6 +39,9 @@ pub(super) const HANDLES: Ending = Ending::Ends("handles", "limit", "limit of op
 pub(super) const OUTPUT: Ending = Ending::Ends("output", "limit", "the output limit was reached");
 pub(super) const DEADLINE: Ending = Ending::Ends("deadline", "limit", "the run's time was up");
 
+/// How a run ends that its guardrail component did not let pass.
+const BLOCKED: &str = "blocked:component";
+
 /// A trap that says this.
 pub(super) const fn trap(message: &'static str) -> Ending {
     Ending::Ends("trap", "guest", message)
@@ -44,6 +52,7 @@ impl Row {
         Self {
             name,
             bytes,
+            judge: None,
             input: "x".to_owned(),
             deadline_ms: None,
             ending,
@@ -53,6 +62,28 @@ impl Row {
 
     pub(super) fn raw(name: &'static str, raw: Raw<'_>, ending: Ending) -> Self {
         Self::new(name, raw.bytes(), ending)
+    }
+
+    /// An agent that behaves, under the judgement of this.
+    pub(super) fn judged(name: &'static str, judge: Judge<'_>, ending: Ending) -> Self {
+        Self::judged_by(name, judge.bytes(), ending)
+    }
+
+    pub(super) fn judged_by(name: &'static str, judge: Vec<u8>, ending: Ending) -> Self {
+        let rule = format!("component={}", Self::judge_of(name));
+        let agent = Raw {
+            guardrails: &[&rule],
+            ..Raw::default()
+        };
+        Self {
+            judge: Some(judge),
+            ..Self::raw(name, agent, ending)
+        }
+    }
+
+    /// What the guardrail component of a row is called.
+    pub(super) fn judge_of(name: &str) -> String {
+        format!("{name}-it")
     }
 
     /// A guest without imports that does this.
@@ -124,15 +155,32 @@ impl Row {
     pub(super) fn reason(&self) -> &'static str {
         match self.ending {
             Ending::Ends(reason, ..) => reason,
+            Ending::Blocked(..) => BLOCKED,
             Ending::Refused(code, _) => code,
         }
     }
 
     /// Whether a run that came to its end, as its view tells it, ended as it must.
     pub(super) fn check(&self, view: &Value) {
-        let Ending::Ends(reason, blame, message) = self.ending else {
-            panic!("{} was to be refused", self.name);
-        };
+        let name = self.name;
+        match self.ending {
+            Ending::Ends(reason, blame, message) => {
+                self.check_fault(view, (reason, blame, message));
+            }
+            Ending::Blocked(failed) => self.check_blocked(view, failed),
+            Ending::Refused(..) => panic!("{name} was to be refused"),
+        }
+        let receipt = &view["receipt"];
+        assert_eq!(receipt["fuel"], view["usage"]["fuel"], "{name}");
+        let place = receipt["where"].as_str().expect("a receipt has a place");
+        assert!(self.places().contains(&place), "{name}: {receipt}");
+        for stream in ["stdout", "stderr", "log"] {
+            let kept = view["guest_log"][stream]["text"].as_str();
+            assert!(kept.is_none_or(|kept| kept.len() <= 64 << 10), "{name}");
+        }
+    }
+
+    fn check_fault(&self, view: &Value, (reason, blame, message): (&str, &str, &str)) {
         let name = self.name;
         assert_eq!(view["stop_reason"], reason, "{name}: {view}");
         let state = if blame.is_empty() {
@@ -152,14 +200,23 @@ impl Row {
             let drives = |c: char| c.is_control() && c != '\n';
             assert!(!said.chars().any(drives), "{name}: {said:?}");
         }
-        let receipt = &view["receipt"];
-        assert_eq!(receipt["fuel"], view["usage"]["fuel"], "{name}");
-        let place = receipt["where"].as_str().expect("a receipt has a place");
-        assert!(self.places().contains(&place), "{name}: {receipt}");
-        for stream in ["stdout", "stderr", "log"] {
-            let kept = view["guest_log"][stream]["text"].as_str();
-            assert!(kept.is_none_or(|kept| kept.len() <= 64 << 10), "{name}");
-        }
+    }
+
+    /// It failed closed, and says in a word what the component did.
+    fn check_blocked(&self, view: &Value, failed: &[&str]) {
+        let name = self.name;
+        assert_eq!(
+            (&view["state"], &view["stop_reason"]),
+            (&json!("blocked"), &json!(BLOCKED)),
+            "{name}: {view}"
+        );
+        let by = &view["blocked"];
+        assert_eq!(by["kind"], "component", "{name}: {by}");
+        let said = by["detail"]["failed"].as_str().unwrap_or_default();
+        assert!(failed.contains(&said), "{name}: {by}");
+        let why = by["detail"]["reason"].as_str().unwrap_or_default();
+        let drives = |c: char| c.is_control() || matches!(c, '\u{202e}' | '\u{2066}' | '\u{200f}');
+        assert!(!why.chars().any(drives), "{name}: {why:?}");
     }
 
     /// Where it may be when it ends; a deadline may pass before a busy host has come to it.

@@ -3,6 +3,7 @@
 mod around;
 mod calls;
 mod computing;
+mod judges;
 mod lies;
 mod memory;
 mod speech;
@@ -18,6 +19,7 @@ pub(super) fn rows() -> Vec<Row> {
         lies::rows(),
         around::rows(),
         speech::rows(),
+        judges::rows(),
     ]
     .concat()
 }

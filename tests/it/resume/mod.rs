@@ -6,6 +6,7 @@ mod bound;
 mod dead;
 mod diverged;
 mod effects;
+mod guarded;
 mod killed;
 mod left;
 mod replayed;
@@ -30,20 +31,60 @@ struct Pair {
     run: String,
 }
 
+/// What `journey` declares, and the guardrail component `judge` where there is one.
+#[derive(Debug, Default)]
+struct Guarded<'a> {
+    rules: &'a [&'a str],
+    judge: Option<&'a [u8]>,
+}
+
+impl<'a> Guarded<'a> {
+    fn by(rules: &'a [&'a str]) -> Self {
+        Self { rules, judge: None }
+    }
+
+    fn and(self, judge: &'a [u8]) -> Self {
+        Self {
+            judge: Some(judge),
+            ..self
+        }
+    }
+}
+
 impl Pair {
     /// A run of `journey` on the first host that has said `said` events.
     async fn new(instructions: &str, script: Vec<Answer>, said: usize) -> Self {
+        Self::guarded(&Guarded::default(), instructions, script, said).await
+    }
+
+    /// The same, under guardrails.
+    async fn guarded(
+        guarded: &Guarded<'_>,
+        instructions: &str,
+        script: Vec<Answer>,
+        said: usize,
+    ) -> Self {
         // What is told here is told by the polls, when the test says so; a provider that hangs is waited for.
         let first = Box::pin(TestHost::start_with(|config| {
             config.runs.notifications = false;
             config.runs.cancel_wait_ms = 100;
             config.models.idle_ms = 60_000;
             config.models.total_ms = 120_000;
+            // A guardrail component may judge for as long as a test has it judge.
+            config.guardrails.component_ms = 3_600_000;
+            config.guardrails.component_fuel = u64::MAX / 4;
         }))
         .await;
         let provider = Provider::start().await;
-        first.deploy("acme", "journey", &guests::JOURNEY).await;
+        if guarded.rules.is_empty() {
+            first.deploy("acme", "journey", &guests::JOURNEY).await;
+        } else {
+            crate::guardrails::guarded(&first, "journey", &guests::JOURNEY, guarded.rules).await;
+        }
         let client = first.client("acme").await;
+        if let Some(judge) = guarded.judge {
+            client.deploy("judge", judge).await;
+        }
         connect(&client, &provider).await;
         provider.script(script);
         let second = Box::pin(first.join()).await;

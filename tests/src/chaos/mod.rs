@@ -2,6 +2,7 @@
 //! a stage, lets runs begin, lets the fault happen, and then checks everything that must hold all the same.
 //! Called by the program `chaos` and by the tests; every round has its own database and its own hosts.
 
+mod bills;
 pub mod chance;
 pub mod cluster;
 pub mod faults;

@@ -30,6 +30,11 @@ pub struct Outcome {
     pub lost: usize,
     /// Requests of the provider beyond those that were announced.
     pub repeated: usize,
+    /// Generations that were made again because their host died.
+    pub again: usize,
+    /// Tokens that the provider counted and was heard, and what is billed for them; those of calls nobody heard the end
+    /// of, and the estimates that are billed for these.
+    pub tokens: [u64; 4],
     pub violations: Vec<String>,
     /// Why the round was not played: this machine lacks something.
     pub skipped: Option<&'static str>,

@@ -108,7 +108,7 @@ impl Stage {
             let client = Client::new(&url, slug, secret.expose());
             client.deploy("journey", &bytes).await;
             let connection = json!({
-                "kind": "openai", "base_url": self.provider.base_url(), "api_key": "sk-chaos", "default_model": "m"
+                "kind": "openai", "base_url": self.provider.base_url(), "api_key": key_of(slug), "default_model": "m"
             });
             let put = client.put("/model-connections/default", &connection).await;
             for (word, title) in TOPICS {
@@ -256,6 +256,11 @@ impl Stage {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
+}
+
+/// The provider knows each organization by a key of its own.
+pub fn key_of(slug: &str) -> String {
+    format!("sk-{slug}")
 }
 
 /// The settings of every node, then the fault's own, then those of this node alone.

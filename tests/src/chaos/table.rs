@@ -14,7 +14,7 @@ pub fn table(outcomes: &[Outcome]) -> String {
         }
     }
     let mut text = String::from(
-        "fault               | rounds |  runs | connections | recovery p50 / p99 / max (s) | lost | repeated | violations\n",
+        "fault               | rounds |  runs | connections | recovery p50 / p99 / max (s) | lost | repeated | again | tokens heard / billed, unheard ~ billed | violations\n",
     );
     for fault in faults {
         let of = || outcomes.iter().filter(|outcome| outcome.fault == fault);
@@ -36,14 +36,23 @@ pub fn table(outcomes: &[Outcome]) -> String {
             at(100),
             recovery.len()
         );
+        let tokens = |n: usize| of().map(|o| o.tokens[n]).sum::<u64>();
+        let tokens = format!(
+            "{} / {}, {} ~ {}",
+            tokens(0),
+            tokens(1),
+            tokens(2),
+            tokens(3)
+        );
         writeln!(
             text,
-            "{fault:<19} | {:>6} | {:>5} | {:>11} | {times:>28} | {:>4} | {:>8} | {:>10}",
+            "{fault:<19} | {:>6} | {:>5} | {:>11} | {times:>28} | {:>4} | {:>8} | {:>5} | {tokens:>39} | {:>10}",
             of().count(),
             sum(|o| o.runs),
             sum(|o| o.connections),
             sum(|o| o.lost),
             sum(|o| o.repeated),
+            sum(|o| o.again),
             sum(|o| o.violations.len()),
         )
         .expect("memory");

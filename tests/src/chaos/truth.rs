@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use tokio::process::Command;
 use uuid::Uuid;
 
+use super::bills;
 use super::cluster::patiently;
 use super::faults::Fault;
 use super::readers::Seen;
@@ -85,6 +86,7 @@ pub(super) async fn check(
         }
     }
     outcome.repeated = effects(stage, fault, &ended);
+    bills::check(stage, fault, scripts, outcome).await?;
     outcome.recovery = recovery(stage, &table);
     doctor(stage).await
 }

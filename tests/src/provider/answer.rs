@@ -1,6 +1,7 @@
 //! What the provider answers, and how well it behaves while it does.
 
 use std::future;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -148,7 +149,13 @@ impl Answer {
     }
 
     /// Gives the answer. `None` where the client went away; else the tokens of an answer whose count was sent.
-    pub(super) async fn perform(&self, to: &mut OwnedWriteHalf, input: u64) -> Option<Option<u64>> {
+    /// `sent` is told the bytes of its body that went out.
+    pub(super) async fn perform(
+        &self,
+        to: &mut OwnedWriteHalf,
+        input: u64,
+        sent: &AtomicUsize,
+    ) -> Option<Option<u64>> {
         match &self.how {
             How::Refuse => return Some(None),
             How::HangBeforeHead => return future::pending().await,
@@ -163,19 +170,41 @@ impl Answer {
         }
         let stream = [("content-type".to_owned(), "text/event-stream".to_owned())];
         wire::write_head(to, 200, &stream).await?;
-        self.write_body(to, input).await
+        self.write_body(to, input, sent).await
     }
 
-    async fn write_body(&self, to: &mut OwnedWriteHalf, input: u64) -> Option<Option<u64>> {
+    /// Words of its text in the first bytes of its body: a frame counts once it is whole.
+    pub(super) fn words_in(&self, bytes: usize, input: u64) -> u64 {
+        let mut end = 0;
+        let frames = self.frames(input).into_iter().zip(&self.events);
+        let sent = frames.take_while(|(frame, _)| {
+            end += frame.len();
+            end <= bytes
+        });
+        let content = |event: &Value| event["choices"][0]["delta"]["content"].as_str().map(words);
+        sent.filter_map(|(_, event)| content(event)).sum()
+    }
+
+    async fn write_body(
+        &self,
+        to: &mut OwnedWriteHalf,
+        input: u64,
+        sent: &AtomicUsize,
+    ) -> Option<Option<u64>> {
         let body = self.body(input);
+        let count = |bytes: usize| sent.fetch_add(bytes, Ordering::Relaxed);
         match &self.how {
             How::HangAfterHead => return future::pending().await,
             How::HangAfter(bytes) => {
-                wire::write(to, &body[..*bytes.min(&body.len())]).await?;
+                let part = &body[..*bytes.min(&body.len())];
+                wire::write(to, part).await?;
+                count(part.len());
                 return future::pending().await;
             }
             How::Truncate(bytes) => {
-                wire::write(to, &body[..*bytes.min(&body.len())]).await?;
+                let part = &body[..*bytes.min(&body.len())];
+                wire::write(to, part).await?;
+                count(part.len());
                 return Some(None);
             }
             How::Garbage(bytes) => {
@@ -194,12 +223,14 @@ impl Answer {
             How::SplitEveryByte => {
                 for byte in body {
                     wire::write(to, &[byte]).await?;
+                    count(1);
                 }
             }
             How::Drip(pause) => {
                 for frame in self.frames(input) {
                     tokio::time::sleep(*pause).await;
                     wire::write(to, frame.as_bytes()).await?;
+                    count(frame.len());
                 }
             }
             _ => wire::write(to, &body).await?,

@@ -1,5 +1,5 @@
 //! Guests that stay where a cancel is to find them: in a search, in a tool, while they are instantiated, in their start
-//! function. Used by the tests and the bench of cancels.
+//! function, while they are judged. Used by the tests and the bench of cancels.
 
 use super::{Import, Raw};
 
@@ -34,6 +34,19 @@ pub fn instantiated_slowly() -> Vec<u8> {
     let raw = Raw {
         component: "(core module $e (memory 16) (table 2000 funcref) (func $f) (elem (i32.const 0) $f $f $f))
         (core instance (instantiate $e)) (core instance (instantiate $e)) (core instance (instantiate $e))",
+        ..Raw::default()
+    };
+    raw.bytes()
+}
+
+/// Says something, under the judgement of a guardrail component.
+pub fn judged_by(component: &str) -> Vec<u8> {
+    let rule = format!("component={component}");
+    let raw = Raw {
+        imports: &[Import::Output],
+        guardrails: &[&rule],
+        fields: "(data (i32.const 4096) \"hello\")",
+        run: "(call $text (i32.const 4096) (i32.const 5)) (i32.const 512)",
         ..Raw::default()
     };
     raw.bytes()

@@ -10,25 +10,34 @@ const CARD: std::ops::RangeInclusive<usize> = 13..=19;
 
 /// A card's number: 13 to 19 digits, alone or in groups, whose last is the check digit (Luhn).
 pub(super) fn card(ahead: Ahead<'_>) -> Seen {
-    if !matches!(ahead.at(0)?, b'2'..=b'6') {
+    let first = ahead.at(0)?;
+    if !matches!(first, b'2'..=b'6') {
         return Ok(None);
     }
-    let (mut digits, mut at) = (Vec::with_capacity(20), 0);
-    // Where it can end: behind each group, and behind the last digit.
-    let mut ends: Vec<(usize, usize)> = Vec::new();
+    let (mut at, mut digits, mut differ) = (0, 0, false);
+    // The check sum where digits at even places count twice, and where those at odd places do.
+    let mut sums = [0; 2];
+    // Where it can end: behind each group, and behind the last digit. The last place that fits is taken.
+    let mut end = None;
     let mut separator = None;
     loop {
         let byte = ahead.at(at)?;
         if byte.is_ascii_digit() {
-            digits.push(byte - b'0');
+            let digit = u32::from(byte - b'0');
+            sums[digits % 2] += twice(digit);
+            sums[1 - digits % 2] += digit;
+            differ |= byte != first;
+            digits += 1;
             at += 1;
-            if digits.len() > *CARD.end() {
+            if digits > *CARD.end() {
                 break;
             }
             continue;
         }
-        if !byte.is_ascii_alphabetic() {
-            ends.push((at, digits.len()));
+        // The check digit itself counts once.
+        let checked = differ && sums[digits % 2].is_multiple_of(10);
+        if !byte.is_ascii_alphabetic() && checked && CARD.contains(&digits) {
+            end = Some(at);
         }
         let parts = matches!(byte, b' ' | b'-') && separator.is_none_or(|known| known == byte);
         if !parts || !ahead.at(at + 1)?.is_ascii_digit() {
@@ -37,16 +46,11 @@ pub(super) fn card(ahead: Ahead<'_>) -> Seen {
         separator = Some(byte);
         at += 1;
     }
-    let fits = |(_, len): &&(usize, usize)| {
-        CARD.contains(len)
-            && luhn(&digits[..*len])
-            && digits[..*len].iter().any(|d| *d != digits[0])
-    };
-    Ok(ends
-        .iter()
-        .rev()
-        .find(fits)
-        .map(|(at, _)| found(What::Card, *at)))
+    Ok(end.map(|at| found(What::Card, at)))
+}
+
+fn twice(digit: u32) -> u32 {
+    if digit > 4 { digit * 2 - 9 } else { digit * 2 }
 }
 
 pub(super) fn luhn(digits: &[u8]) -> bool {
@@ -56,8 +60,7 @@ pub(super) fn luhn(digits: &[u8]) -> bool {
         .enumerate()
         .map(|(place, digit)| match (place % 2, u32::from(*digit)) {
             (0, digit) => digit,
-            (_, digit) if digit > 4 => digit * 2 - 9,
-            (_, digit) => digit * 2,
+            (_, digit) => twice(digit),
         })
         .sum();
     sum.is_multiple_of(10)

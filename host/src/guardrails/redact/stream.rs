@@ -59,6 +59,11 @@ impl Stream {
         self.counts
     }
 
+    /// The same, once.
+    pub fn take_counts(&mut self) -> Counts {
+        std::mem::take(&mut self.counts)
+    }
+
     pub fn held(&self) -> usize {
         self.held.len()
     }
@@ -128,28 +133,32 @@ impl Stream {
         Ok(at)
     }
 
+    /// Up to the line that ends a key, however many lines only begin like one.
     fn swallow_key(&mut self, bytes: &[u8], from: usize, end: bool) -> Result<usize, usize> {
-        let rest = &bytes[from..];
-        let close = rest.windows(CLOSES.len()).position(|w| w == CLOSES);
-        let Some(close) = close else {
-            // The mark may be cut here.
-            return match end {
-                true => Ok(bytes.len()),
-                false => Err(bytes.len() - rest.len().min(CLOSES.len() - 1)),
+        let mut from = from;
+        loop {
+            let rest = &bytes[from..];
+            let close = rest.windows(CLOSES.len()).position(|w| w == CLOSES);
+            let Some(close) = close else {
+                // The mark may be cut here.
+                return match end {
+                    true => Ok(bytes.len()),
+                    false => Err(bytes.len() - rest.len().min(CLOSES.len() - 1)),
+                };
             };
-        };
-        let behind = close + CLOSES.len();
-        let name = &rest[behind..rest.len().min(behind + CLOSING_MAX)];
-        match name.windows(5).position(|w| w == b"-----") {
-            Some(dashes) => {
-                self.tail = Tail::Nothing;
-                self.before = Some(b'-');
-                Ok(from + behind + dashes + 5)
+            let behind = close + CLOSES.len();
+            let name = &rest[behind..rest.len().min(behind + CLOSING_MAX)];
+            match name.windows(5).position(|w| w == b"-----") {
+                Some(dashes) => {
+                    self.tail = Tail::Nothing;
+                    self.before = Some(b'-');
+                    return Ok(from + behind + dashes + 5);
+                }
+                None if end => return Ok(bytes.len()),
+                None if name.len() < CLOSING_MAX => return Err(from + close),
+                // No end of a key: it goes on.
+                None => from += behind,
             }
-            None if end => Ok(bytes.len()),
-            None if name.len() < CLOSING_MAX => Err(from + close),
-            // No end of a key: it goes on.
-            None => self.swallow_key(bytes, from + behind, end),
         }
     }
 }

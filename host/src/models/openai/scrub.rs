@@ -1,47 +1,35 @@
-//! Keeps a connection's key out of what its provider says: an endpoint may echo the header it was sent. Works on a
-//! stream, so it holds back an end that may be the beginning of the key.
+//! Keeps a connection's key out of what its provider says: an endpoint may echo the header it was sent, in whatever
+//! form. Works on a stream, so it holds back an end that may be the beginning of the key.
 
 use crate::kit::Secret;
-
-const HIDDEN: &str = "[secret]";
-/// Shorter keys are placeholders such as `none`, which servers without keys are given: not secret, and words.
-const SECRET_BYTES_MIN: usize = 12;
+use crate::kit::secret::Forms;
 
 pub(super) struct Scrub {
-    secret: Option<Secret>,
+    key: Forms,
     held: String,
 }
 
 impl Scrub {
-    pub(super) fn new(secret: Option<Secret>) -> Self {
+    pub(super) fn new(key: Option<Secret>) -> Self {
         Self {
-            secret: secret.filter(|secret| secret.expose().len() >= SECRET_BYTES_MIN),
+            key: key.as_ref().map_or_else(Forms::none, Forms::of),
             held: String::new(),
         }
     }
 
     /// A text, whole.
     pub(super) fn text(&self, text: &str) -> String {
-        match &self.secret {
-            Some(secret) => text.replace(secret.expose(), HIDDEN),
-            None => text.to_owned(),
-        }
+        self.key.hide(text.to_owned())
     }
 
     /// More of a stream: what of it is safe to show now.
     pub(super) fn push(&mut self, more: String) -> String {
-        let Some(secret) = &self.secret else {
+        if self.key.is_none() {
             return more;
-        };
+        }
         self.held.push_str(&more);
-        let mut clean = self.held.replace(secret.expose(), HIDDEN);
-        let secret = secret.expose().as_bytes();
-        let most = clean.len().min(secret.len() - 1);
-        let keep = (1..=most)
-            .rev()
-            .find(|&n| clean.as_bytes().ends_with(&secret[..n]))
-            .unwrap_or(0);
-        self.held = clean.split_off(clean.len() - keep);
+        let mut clean = self.key.hide(std::mem::take(&mut self.held));
+        self.held = clean.split_off(clean.len() - self.key.begun(&clean));
         clean
     }
 
@@ -65,6 +53,23 @@ mod tests {
             out.push_str(&scrub.push(text[at..].to_owned()));
             out.push_str(&scrub.rest());
             assert_eq!(out, "é sk-[secret], sk-sk-canary-123 sk-");
+        }
+    }
+
+    #[test]
+    fn a_key_that_was_encoded_is_hidden_too() {
+        let key = "canary-4f1c9ab27e60d35518";
+        let said = format!(
+            "{} and {} end",
+            hex::encode(key),
+            key.chars().rev().collect::<String>()
+        );
+        for at in 0..=said.len() {
+            let mut scrub = Scrub::new(Some(Secret::new(key)));
+            let mut out = scrub.push(said[..at].to_owned());
+            out.push_str(&scrub.push(said[at..].to_owned()));
+            out.push_str(&scrub.rest());
+            assert_eq!(out, "[secret] and [secret] end");
         }
     }
 }

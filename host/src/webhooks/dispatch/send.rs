@@ -12,10 +12,11 @@ use time::OffsetDateTime;
 use super::outcome::{Attempt, Outcome};
 use super::store::{Due, Leased};
 use crate::kit::egress::{Refused, retry_after};
+use crate::kit::secret::Forms;
 use crate::kit::{Error, OrgId, Result, Secret};
 use crate::ledger::outbox::EventId;
 use crate::webhooks::sign::Signature;
-use crate::webhooks::{Webhooks, schedule};
+use crate::webhooks::{Webhooks, schedule, sign};
 
 /// How long the rest of an answer may take once its status is known.
 const REPLY_WITHIN: Duration = Duration::from_secs(2);
@@ -120,7 +121,7 @@ impl Webhooks {
             .header(header, signed)
             .body(body);
         Ok(match request.send().await {
-            Ok(response) => self.answered(response).await,
+            Ok(response) => self.answered(response, secrets).await,
             Err(error) => match Refused::among(&error) {
                 Some(refused) => Outcome::refused(refused),
                 None if error.is_connect() => Outcome::failed("could not connect"),
@@ -129,10 +130,10 @@ impl Webhooks {
         })
     }
 
-    async fn answered(&self, response: Response) -> Outcome {
+    async fn answered(&self, response: Response, secrets: &[Secret]) -> Outcome {
         let status = response.status();
         let asked = retry_after(response.headers(), self.clock.now());
-        let reply = self.reply(response).await;
+        let reply = without(secrets, self.reply(response).await, self.config.reply_bytes);
         let most = Duration::from_millis(self.config.retry_after_max_ms);
         let error = match status.as_u16() {
             200..300 => None,
@@ -176,4 +177,17 @@ impl Webhooks {
         let wait = schedule::wait(failed, chance, outcome.asked)?;
         Some(self.clock.now() + wait)
     }
+}
+
+/// A receiver knows its secret, and its reply is shown to more people than the secret was.
+fn without(secrets: &[Secret], reply: String, most: usize) -> String {
+    let is_cut = reply.len() >= most;
+    secrets.iter().fold(reply, |reply, secret| {
+        let forms = Forms::of(&sign::bare(secret));
+        let mut reply = forms.hide(reply);
+        if is_cut {
+            reply.truncate(reply.len() - forms.begun(&reply));
+        }
+        reply
+    })
 }

@@ -9,10 +9,10 @@ use crate::guests;
 use crate::hostile::row::{END_TURN, Ending, Row};
 
 /// Everything that could do something where it is shown.
-const DRIVES: &str = "a\r\nevent: done\r\n\r\n\u{1b}[2J\u{1b}]0;title\u{7}\u{9b}31m\u{202e}eert\u{2066}\u{200f}\u{feff}\u{2028}\u{85}\u{0}b";
+pub(super) const DRIVES: &str = "a\r\nevent: done\r\n\r\n\u{1b}[2J\u{1b}]0;title\u{7}\u{9b}31m\u{202e}eert\u{2066}\u{200f}\u{feff}\u{2028}\u{85}\u{0}b";
 
 /// Text as a data string of the text format.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut quoted = String::new();
     for byte in text.bytes() {
         write!(quoted, "\\{byte:02x}").expect("memory");

@@ -30,6 +30,14 @@ pub(super) const FAULTS: &[Fault] = &[
         )
     },
     Fault {
+        nodes: 1,
+        ..Fault::plain(
+            "kill-in-answer",
+            "kill -9 of a node that the provider is answering",
+            |stage, chance| Box::pin(kill_in_answer(stage, chance)),
+        )
+    },
+    Fault {
         ..Fault::plain(
             "freeze",
             "SIGSTOP of a node until others have its runs, then SIGCONT",
@@ -134,6 +142,35 @@ async fn inside(stage: &Stage) -> Result<bool, String> {
         let begun = stage.clock.now() - began > time::Duration::seconds(2);
         if begun && stage.open().await? == 0 {
             return Ok(false);
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+async fn kill_in_answer(stage: Arc<Stage>, mut chance: Chance) -> Result<(), String> {
+    for _ in 0..if stage.plan.long { 6 } else { 2 } {
+        tokio::time::sleep(chance.millis(0, 400)).await;
+        let least = chance.index(3) + 1;
+        let answering = answering(&stage, least).await?;
+        stage.say(format!("the provider gives {answering} answers"));
+        stage.kill(&stage.nodes[0]).await?;
+        stage.nodes[0].start_at_last().await?;
+    }
+    Ok(())
+}
+
+/// Waits until so many answers are under way, or there is no run left that could ask.
+async fn answering(stage: &Stage, least: usize) -> Result<usize, String> {
+    let began = stage.clock.now();
+    loop {
+        let calls = stage.provider.calls();
+        let under_way = calls.iter().filter(|call| !call.has_ended).count();
+        if under_way >= least {
+            return Ok(under_way);
+        }
+        let begun = stage.clock.now() - began > time::Duration::seconds(2);
+        if begun && stage.open().await? == 0 {
+            return Ok(under_way);
         }
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
