@@ -195,7 +195,8 @@ async fn answer(stream: &mut TcpStream, request: &Request, state: &Mutex<State>)
             (429, body, format!("retry-after: {seconds}\r\n"))
         }
         Some(How::Unauthorized) => {
-            let message = format!("Invalid API Key provided: {}", request.authorization());
+            let key = request.authorization();
+            let message = format!("Invalid API Key provided: {key}, {}", hex::encode(key));
             (
                 401,
                 json!({ "error": { "message": message } }),

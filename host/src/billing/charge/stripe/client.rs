@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 use super::super::provider::{Newcomer, Outcome, Report};
 use super::Stripe;
 use crate::kit::egress::{Egress, retry_after};
+use crate::kit::secret::Forms;
 use crate::kit::{OrgId, Secret};
 
 /// What is read of an answer.
@@ -25,12 +26,14 @@ pub(super) struct Client {
     egress: Egress,
     base: Url,
     key: Secret,
+    hidden: Forms,
     timeout: Duration,
 }
 
 impl Client {
     pub(super) fn new(egress: Egress, (base, key): (Url, Secret), timeout_ms: u64) -> Self {
         Self {
+            hidden: Forms::of(&key),
             egress,
             base,
             key,
@@ -111,7 +114,7 @@ impl Client {
 
     /// Bounded, printable, and without the key, whoever repeats it.
     fn words(&self, text: &str) -> String {
-        let text = text.replace(self.key.expose(), "[secret]");
+        let text = self.hidden.hide(text.to_owned());
         let plain = text.chars().filter(|c| !c.is_control());
         plain.take(WORDS_MAX).collect()
     }
