@@ -13,6 +13,7 @@ pub fn jobs(app: &App) -> Vec<Job> {
     let (db, clock) = (app.db.clone(), app.clock.clone());
     let mut jobs = app.runs.jobs();
     jobs.extend(app.runs.node_jobs());
+    jobs.extend(app.agents.jobs());
     jobs.extend(app.knowledge.jobs());
     jobs.extend(app.billing.jobs());
     jobs.extend(app.refusals.jobs());

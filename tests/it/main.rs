@@ -4,6 +4,7 @@ mod audit;
 mod baseline;
 mod billing;
 mod cancel;
+mod channels;
 mod chaos;
 mod cli;
 mod commit;

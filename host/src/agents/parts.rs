@@ -21,6 +21,8 @@ pub struct Config {
     /// Fuel and time of `describe`.
     pub describe_fuel: u64,
     pub describe_ms: u64,
+    /// How long the bytes of a deleted version are kept.
+    pub collect_after_ms: u64,
 }
 
 impl Default for Config {
@@ -29,6 +31,7 @@ impl Default for Config {
             component_bytes: 32 << 20,
             describe_fuel: 100_000_000,
             describe_ms: 2_000,
+            collect_after_ms: 3_600_000,
         }
     }
 }
@@ -79,6 +82,7 @@ impl Agents {
             inspections,
             children,
             resolved: channels::cache(),
+            pointed: channels::pointers(),
         }
     }
 }

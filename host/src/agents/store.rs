@@ -1,22 +1,18 @@
 //! The statements of agents, versions, components and channels.
 
-use std::sync::Arc;
-
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use time::OffsetDateTime;
 
-use super::channels::Resolved;
 use super::load::COMPONENT_MISSING;
-use super::manifest::GUARDRAIL;
 use super::versions::NewVersion;
 use super::{Agent, AgentId, Digest, Version};
 use crate::guardrails::{self, Rules};
-use crate::kit::error::OnConstraint as _;
 use crate::kit::http::Cursor;
 use crate::kit::{Error, OrgId, Result};
 
 struct VersionRow {
     number: i32,
+    label: Option<String>,
     digest: Vec<u8>,
     manifest: serde_json::Value,
     imports: Vec<String>,
@@ -31,6 +27,7 @@ impl TryFrom<VersionRow> for Version {
     fn try_from(row: VersionRow) -> Result<Self> {
         Ok(Self {
             number: row.number,
+            label: row.label,
             digest: format!("sha256:{}", hex::encode(row.digest)),
             guardrails: declared(row.manifest.get("guardrails").cloned()).views(),
             manifest: serde_json::from_value(row.manifest)?,
@@ -50,9 +47,9 @@ pub(super) async fn find_by_digest(
 ) -> Result<Option<Version>> {
     sqlx::query_as!(
         VersionRow,
-        "select v.number, v.digest, v.manifest, v.imports, v.size_bytes, v.compile_ms, v.created_at
+        "select v.number, v.label, v.digest, v.manifest, v.imports, v.size_bytes, v.compile_ms, v.created_at
          from agents a join agent_versions v on v.org_id = a.org_id and v.agent_id = a.id
-         where a.org_id = $1 and a.name = $2 and v.digest = $3",
+         where a.org_id = $1 and a.name = $2 and v.digest = $3 and v.deleted_at is null",
         org.0,
         name,
         digest,
@@ -63,6 +60,7 @@ pub(super) async fn find_by_digest(
     .transpose()
 }
 
+/// Keeps the bytes; those that were collected are brought back. Its row is locked from here on, there or not.
 pub(super) async fn insert_component(
     db: impl PgExecutor<'_>,
     digest: &Digest,
@@ -70,7 +68,9 @@ pub(super) async fn insert_component(
     now: OffsetDateTime,
 ) -> Result<()> {
     sqlx::query!(
-        "insert into components (digest, bytes, created_at) values ($1, $2, $3) on conflict do nothing",
+        "insert into components (digest, bytes, created_at) values ($1, $2, $3)
+         on conflict on constraint components_pkey do update set bytes = excluded.bytes, collected_at = null
+           where components.collected_at is not null",
         digest,
         bytes,
         now,
@@ -81,13 +81,15 @@ pub(super) async fn insert_component(
 }
 
 pub(super) async fn get_component(db: &PgPool, digest: &Digest) -> Result<Vec<u8>> {
-    sqlx::query_scalar!("select bytes from components where digest = $1", digest)
-        .fetch_optional(db)
-        .await?
-        .ok_or_else(|| {
-            COMPONENT_MISSING
-                .because("Its bytes are not in the database: restore them, or use another version.")
-        })
+    let bytes = sqlx::query_scalar!(
+        "select bytes from components where digest = $1 and collected_at is null",
+        digest
+    );
+    bytes.fetch_optional(db).await?.ok_or_else(|| {
+        COMPONENT_MISSING.because(
+            "Its bytes are not in the database: upload them again, or use another version.",
+        )
+    })
 }
 
 /// The agent's id, its row locked: made where there is none.
@@ -111,6 +113,42 @@ pub(super) async fn upsert_agent(
     Ok(id)
 }
 
+/// Held until the transaction ends: what changes an agent's versions and channels takes turns.
+pub(super) async fn lock_agent(
+    db: impl PgExecutor<'_>,
+    (org, agent): (OrgId, AgentId),
+) -> Result<()> {
+    sqlx::query!(
+        "select id from agents where org_id = $1 and id = $2 for no key update",
+        org.0,
+        agent.0,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(())
+}
+
+/// The deleted version of the same bytes, if there is one, under its old number.
+pub(super) async fn restore_version(
+    tx: &mut PgConnection,
+    (org, agent): (OrgId, AgentId),
+    digest: &Digest,
+) -> Result<Option<Version>> {
+    sqlx::query_as!(
+        VersionRow,
+        "update agent_versions set deleted_at = null
+         where org_id = $1 and agent_id = $2 and digest = $3 and deleted_at is not null
+         returning number, label, digest, manifest, imports, size_bytes, compile_ms, created_at",
+        org.0,
+        agent.0,
+        digest,
+    )
+    .fetch_optional(tx)
+    .await?
+    .map(Version::try_from)
+    .transpose()
+}
+
 pub(super) async fn insert_version(
     tx: &mut PgConnection,
     (org, agent): (OrgId, AgentId),
@@ -130,7 +168,7 @@ pub(super) async fn insert_version(
         "insert into agent_versions
            (org_id, agent_id, number, digest, manifest, imports, size_bytes, compile_ms, created_at)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-         returning number, digest, manifest, imports, size_bytes, compile_ms, created_at",
+         returning number, label, digest, manifest, imports, size_bytes, compile_ms, created_at",
         org.0,
         agent.0,
         number,
@@ -193,8 +231,8 @@ pub(super) async fn list_versions(
 ) -> Result<Vec<Version>> {
     sqlx::query_as!(
         VersionRow,
-        "select number, digest, manifest, imports, size_bytes, compile_ms, created_at from agent_versions
-         where org_id = $1 and agent_id = $2 and ($3::integer is null or number < $3)
+        "select number, label, digest, manifest, imports, size_bytes, compile_ms, created_at from agent_versions
+         where org_id = $1 and agent_id = $2 and deleted_at is null and ($3::integer is null or number < $3)
          order by number desc limit $4",
         org.0,
         agent.0,
@@ -209,14 +247,14 @@ pub(super) async fn list_versions(
 }
 
 pub(super) async fn find_version(
-    db: &PgPool,
+    db: impl PgExecutor<'_>,
     (org, agent): (OrgId, AgentId),
     number: i32,
 ) -> Result<Option<Version>> {
     sqlx::query_as!(
         VersionRow,
-        "select number, digest, manifest, imports, size_bytes, compile_ms, created_at from agent_versions
-         where org_id = $1 and agent_id = $2 and number = $3",
+        "select number, label, digest, manifest, imports, size_bytes, compile_ms, created_at from agent_versions
+         where org_id = $1 and agent_id = $2 and number = $3 and deleted_at is null",
         org.0,
         agent.0,
         number,
@@ -233,102 +271,4 @@ pub fn declared(stored: Option<serde_json::Value>) -> Rules {
         .and_then(|strings| serde_json::from_value(strings).ok())
         .unwrap_or_default();
     guardrails::parse(&strings).0
-}
-
-struct ResolvedRow {
-    agent: AgentId,
-    name: String,
-    version: i32,
-    digest: Vec<u8>,
-    model: Option<String>,
-    guardrails: Option<serde_json::Value>,
-    kind: Option<String>,
-}
-
-impl TryFrom<ResolvedRow> for Resolved {
-    type Error = Error;
-
-    fn try_from(row: ResolvedRow) -> Result<Self> {
-        Ok(Self {
-            agent: row.agent,
-            name: row.name,
-            version: row.version,
-            digest: row
-                .digest
-                .try_into()
-                .map_err(|_| Error::internal("a digest is not 32 bytes"))?,
-            channel: None,
-            model: row.model.unwrap_or_else(|| "default".to_owned()),
-            is_guardrail: row.kind.as_deref() == Some(GUARDRAIL),
-            guardrails: Arc::new(declared(row.guardrails)),
-        })
-    }
-}
-
-pub(super) async fn resolve_version(
-    db: &PgPool,
-    org: OrgId,
-    agent: &str,
-    number: i32,
-) -> Result<Option<Resolved>> {
-    sqlx::query_as!(
-        ResolvedRow,
-        r#"select a.id as "agent: AgentId", a.name, v.number as version, v.digest, v.manifest ->> 'model' as model,
-             v.manifest -> 'guardrails' as guardrails, v.manifest ->> 'kind' as kind
-           from agents a join agent_versions v on v.org_id = a.org_id and v.agent_id = a.id
-           where a.org_id = $1 and a.name = $2 and v.number = $3"#,
-        org.0,
-        agent,
-        number,
-    )
-    .fetch_optional(db)
-    .await?
-    .map(Resolved::try_from)
-    .transpose()
-}
-
-pub(super) async fn resolve_channel(
-    db: &PgPool,
-    org: OrgId,
-    agent: &str,
-    channel: &str,
-) -> Result<Option<Resolved>> {
-    sqlx::query_as!(
-        ResolvedRow,
-        r#"select a.id as "agent: AgentId", a.name, v.number as version, v.digest, v.manifest ->> 'model' as model,
-             v.manifest -> 'guardrails' as guardrails, v.manifest ->> 'kind' as kind
-           from agents a
-           join agent_channels c on c.org_id = a.org_id and c.agent_id = a.id and c.name = $3
-           join agent_versions v on v.org_id = a.org_id and v.agent_id = a.id and v.number = c.version
-           where a.org_id = $1 and a.name = $2"#,
-        org.0,
-        agent,
-        channel,
-    )
-    .fetch_optional(db)
-    .await?
-    .map(Resolved::try_from)
-    .transpose()
-}
-
-pub(super) async fn move_channel(
-    db: impl PgExecutor<'_>,
-    (org, agent): (OrgId, AgentId),
-    (channel, version): (&str, i32),
-    now: OffsetDateTime,
-) -> Result<()> {
-    sqlx::query!(
-        "insert into agent_channels (org_id, agent_id, name, version, moved_at) values ($1, $2, $3, $4, $5)
-         on conflict on constraint agent_channels_pkey
-         do update set version = excluded.version, moved_at = excluded.moved_at",
-        org.0,
-        agent.0,
-        channel,
-        version,
-        now,
-    )
-    .execute(db)
-    .await
-    .on_constraint("agent_channels_version_fkey", || Error::not_found("version"))?;
-    Ok(())
 }

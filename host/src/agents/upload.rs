@@ -164,7 +164,11 @@ impl Agents {
         }
         let new_digest = new.digest;
         let size = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
-        let version = store::insert_version(&mut tx, (caller.org, agent), new, (size, now)).await?;
+        let which = (caller.org, agent);
+        let version = match store::restore_version(&mut tx, which, &new_digest).await? {
+            Some(version) => version,
+            None => store::insert_version(&mut tx, which, new, (size, now)).await?,
+        };
         let told = json!({
             "agent": name,
             "version": version.number,

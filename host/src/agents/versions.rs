@@ -29,6 +29,9 @@ pub struct Agent {
 pub struct Version {
     /// 1, 2, 3… within the agent.
     pub number: i32,
+    /// A name beside the number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
     /// `sha256:` and the digest of the component's bytes.
     pub digest: String,
     pub manifest: Manifest,

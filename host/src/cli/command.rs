@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+use super::channels::{canary, promote, rollback, show};
 use super::operator::{keys, migrate, nodes};
 use super::terminal::{Failure, Format, Output};
 use super::{
@@ -35,6 +36,10 @@ pub(super) enum Command {
     Replay(runs::replay::Args),
     Runs(runs::Args),
     Versions(versions::Args),
+    Promote(promote::Args),
+    Canary(canary::Args),
+    Rollback(rollback::Args),
+    Channels(show::Args),
     Knowledge(knowledge::Args),
     Guardrails(guardrails::Args),
     Limits(limits::Args),
@@ -59,6 +64,10 @@ impl Command {
             Self::Replay(args) => runs::replay::run(args, out).await,
             Self::Runs(args) => runs::run(args, out).await,
             Self::Versions(args) => versions::run(args, out).await,
+            Self::Promote(args) => promote::run(args, out).await,
+            Self::Canary(args) => canary::run(args, out).await,
+            Self::Rollback(args) => rollback::run(args, out).await,
+            Self::Channels(args) => show::run(args, out).await,
             Self::Knowledge(args) => knowledge::run(args, out).await,
             Self::Guardrails(args) => guardrails::run(args, out).await,
             Self::Limits(args) => limits::run(args, out).await,

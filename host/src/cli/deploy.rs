@@ -31,6 +31,9 @@ pub(super) struct Args {
     /// Leave the stable channel where it is.
     #[arg(long)]
     no_stable: bool,
+    /// What it may ask for beyond the stable version, as `bulkhead versions diff` names it; repeat for more.
+    #[arg(long, value_name = "CAPABILITY")]
+    approve: Vec<String>,
     #[command(flatten)]
     target: Target,
 }
@@ -55,7 +58,8 @@ pub(super) async fn run(args: Args, out: Output) -> Result<(), Failure> {
         .upload(&["agents", &args.agent, "versions"], component)
         .await?;
     if !args.no_stable {
-        make_stable(&client, &args.agent, number(&version, "/number")).await?;
+        let number = number(&version, "/number");
+        make_stable(&client, &args.agent, (number, &args.approve)).await?;
     }
     if out.is_json() {
         version["created"] = json!(made);
@@ -76,12 +80,12 @@ pub(super) async fn run(args: Args, out: Output) -> Result<(), Failure> {
 pub(super) async fn make_stable(
     client: &Client,
     agent: &str,
-    version: i64,
+    (version, approve): (i64, &[String]),
 ) -> Result<Value, Failure> {
     client
         .put(
             &["agents", agent, "channels", "stable"],
-            &json!({ "version": version }),
+            &json!({ "version": version, "approve_capabilities": approve }),
         )
         .await
 }
@@ -89,6 +93,7 @@ pub(super) async fn make_stable(
 /// A version as people read it.
 pub(super) fn fields(version: &Value) -> Vec<(&'static str, String)> {
     vec![
+        ("label", at(version, "/label")),
         ("digest", at(version, "/digest")),
         ("size", bytes(number(version, "/size_bytes"))),
         (

@@ -4,6 +4,7 @@
 mod audit;
 mod build;
 mod cancel;
+mod channels;
 mod client;
 mod command;
 mod conversations;

@@ -1,18 +1,22 @@
-//! `bulkhead versions`: the versions of an agent, and which of them is stable.
+//! `bulkhead versions`: the versions of an agent, which of them is stable, what one asks for, its label and its end.
+
+use serde_json::{Value, json};
 
 use super::client::Target;
 use super::deploy::{fields, make_stable};
 use super::terminal::view::{at, bytes, capabilities, more, number};
 use super::terminal::{Failure, Output};
 
-/// List and show an agent's versions, move its stable channel
+/// List, show, compare, label and delete an agent's versions
 #[derive(Debug, clap::Args)]
 #[command(
     verbatim_doc_comment,
     after_help = "Examples:
   bulkhead versions ls support
   bulkhead versions show support 3
-  bulkhead versions stable support 2      new runs take version 2 at once: also how to roll back
+  bulkhead versions diff support 4        what version 4 asks for beyond the stable one
+  bulkhead versions label support 4 v1.2.0
+  bulkhead versions delete support 2
 
 Environment: BULKHEAD_URL, BULKHEAD_ORG, BULKHEAD_API_KEY; where absent, the `dev` that runs on --data."
 )]
@@ -45,8 +49,40 @@ enum Verb {
         #[command(flatten)]
         target: Target,
     },
-    /// Point the stable channel at a version
+    /// Point the stable channel at a version: as `bulkhead promote`
     Stable {
+        /// The agent's name.
+        agent: String,
+        /// The version's number.
+        number: u32,
+        /// What it may ask for beyond the stable version, as `diff` names it; repeat for more.
+        #[arg(long, value_name = "CAPABILITY")]
+        approve: Vec<String>,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Show what a version asks for beyond the stable one
+    Diff {
+        /// The agent's name.
+        agent: String,
+        /// The version's number.
+        number: u32,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Give a version a label, or take it away
+    Label {
+        /// The agent's name.
+        agent: String,
+        /// The version's number.
+        number: u32,
+        /// The label; absent, the version has none.
+        label: Option<String>,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Delete a version that no channel and no open conversation uses
+    Delete {
         /// The agent's name.
         agent: String,
         /// The version's number.
@@ -77,19 +113,46 @@ pub(super) async fn run(args: Args, out: Output) -> Result<(), Failure> {
         } => {
             let path = ["agents", &agent, "versions", &number.to_string()];
             let version = target.client()?.get(&path, &[]).await?;
-            if out.is_json() {
-                return out.json(&version);
-            }
-            out.line(format!("{agent} v{number}"));
-            out.fields(&fields(&version));
-            Ok(())
+            show(&agent, &version, out)
         }
-        Verb::Stable {
+        Verb::Diff {
+            agent,
+            number,
+            target,
+        } => diff((&agent, number), &target, out).await,
+        Verb::Label {
+            agent,
+            number,
+            label,
+            target,
+        } => {
+            let path = ["agents", &agent, "versions", &number.to_string()];
+            let to = json!({ "label": label });
+            show(&agent, &target.client()?.patch(&path, &to).await?, out)
+        }
+        Verb::Delete {
             agent,
             number,
             target,
         } => {
-            let agent = make_stable(&target.client()?, &agent, number.into()).await?;
+            let path = ["agents", &agent, "versions", &number.to_string()];
+            target.client()?.delete(&path).await?;
+            match out.is_json() {
+                true => out.json(&json!({ "number": number, "deleted": true })),
+                false => {
+                    out.line(format!("{agent} v{number} is deleted"));
+                    Ok(())
+                }
+            }
+        }
+        Verb::Stable {
+            agent,
+            number,
+            approve,
+            target,
+        } => {
+            let to = (number.into(), &approve[..]);
+            let agent = make_stable(&target.client()?, &agent, to).await?;
             if out.is_json() {
                 return out.json(&agent);
             }
@@ -97,6 +160,36 @@ pub(super) async fn run(args: Args, out: Output) -> Result<(), Failure> {
             Ok(())
         }
     }
+}
+
+fn show(agent: &str, version: &Value, out: Output) -> Result<(), Failure> {
+    if out.is_json() {
+        return out.json(version);
+    }
+    out.line(format!("{agent} v{}", at(version, "/number")));
+    out.fields(&fields(version));
+    Ok(())
+}
+
+async fn diff((agent, number): (&str, u32), target: &Target, out: Output) -> Result<(), Failure> {
+    let path = ["agents", agent, "versions", &number.to_string(), "diff"];
+    let diff = target.client()?.get(&path, &[]).await?;
+    if out.is_json() {
+        return out.json(&diff);
+    }
+    let stable = match at(&diff, "/stable").as_str() {
+        "" => "nothing: no version is stable".to_owned(),
+        stable => format!("v{stable}, which is stable"),
+    };
+    out.line(format!("{agent} v{number} against {stable}"));
+    let words = |of: &str| diff[of].as_array().cloned().unwrap_or_default();
+    for more in words("more") {
+        out.line(format!("  + {}", at(&more, "")));
+    }
+    for less in words("less") {
+        out.line(format!("  - {}", at(&less, "")));
+    }
+    Ok(())
 }
 
 async fn list(
@@ -124,6 +217,7 @@ async fn list(
             };
             [
                 at(version, "/number"),
+                at(version, "/label"),
                 stable.to_owned(),
                 at(version, "/created_at"),
                 bytes(number(version, "/size_bytes")),
@@ -134,6 +228,7 @@ async fn list(
     out.table(
         [
             "version",
+            "label",
             "channel",
             "created",
             "size",

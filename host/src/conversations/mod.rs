@@ -15,7 +15,7 @@ use crate::kit::{Base, Clock, Ids};
 
 pub use join::{Answer, Entry, Joined, Said};
 pub use show::{Conversation, Message};
-pub use store::{answer, enter, lock};
+pub use store::{answer, enter, lock, repin, staying};
 
 id!(ConversationId, "conv_", "A conversation with an agent.");
 

@@ -102,6 +102,51 @@ pub async fn answer(tx: &mut PgConnection, answers: &[&Answer]) -> Result<()> {
     Ok(())
 }
 
+/// Open conversations of an agent choose again between its stable version and its canary; those that were pinned by name
+/// stay. The lot is drawn as runs draw it. Tells how many have another version now.
+pub async fn repin(
+    tx: &mut PgConnection,
+    (org, agent): (OrgId, Uuid),
+    (stable, canary): (i32, Option<(i32, f64)>),
+) -> Result<i64> {
+    let (canary, weight) = canary.unzip();
+    let moved = sqlx::query_scalar!(
+        r#"with open as (
+             select id, case when (('x' || substr(encode(sha256(uuid_send(agent_id) || uuid_send(id)), 'hex'), 1, 13))::bit(52)::bigint)
+               ::double precision / 4503599627370496 < $5::double precision then $4::integer else $3::integer end as version
+             from conversations
+             where org_id = $1 and agent_id = $2 and archived_at is null and version is not null and channel is not null
+             order by id for no key update)
+           update conversations c set version = o.version,
+             channel = case when o.version = $3 then 'stable' else 'canary' end
+           from open o where c.org_id = $1 and c.id = o.id and c.version <> o.version
+           returning 1 as "moved!""#,
+        org.0,
+        agent,
+        stable,
+        canary,
+        weight,
+    );
+    let moved = moved.fetch_all(tx).await?.len();
+    Ok(i64::try_from(moved).unwrap_or(i64::MAX))
+}
+
+/// How many open conversations stay on a version.
+pub async fn staying(
+    db: impl PgExecutor<'_>,
+    (org, agent): (OrgId, Uuid),
+    version: i32,
+) -> Result<i64> {
+    let open = sqlx::query_scalar!(
+        r#"select count(*) as "open!" from conversations
+           where org_id = $1 and agent_id = $2 and version = $3 and archived_at is null"#,
+        org.0,
+        agent,
+        version,
+    );
+    Ok(open.fetch_one(db).await?)
+}
+
 pub(super) async fn join(
     db: &PgPool,
     (org, key): (OrgId, KeyId),

@@ -66,6 +66,13 @@ impl Effective {
         Ok((effective, text))
     }
 
+    /// The limits of which this set gives more, by name.
+    pub fn larger_than(&self, other: &Self) -> Vec<&'static str> {
+        let larger =
+            kinds().filter(|kind| self.each.get(*kind).value > other.each.get(*kind).value);
+        larger.map(|kind| kind.name).collect()
+    }
+
     /// A set as it was kept. What was no limit then is what this host gives.
     fn kept(digest: Digest, text: &str, host: &Self) -> Result<Self> {
         let mut kept: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text)?;

@@ -3,7 +3,7 @@
 use super::program::run;
 
 /// Every command, and every command of a command.
-const COMMANDS: [&[&str]; 62] = [
+const COMMANDS: [&[&str]; 69] = [
     &[],
     &["dev"],
     &["serve"],
@@ -23,6 +23,13 @@ const COMMANDS: [&[&str]; 62] = [
     &["versions", "ls"],
     &["versions", "show"],
     &["versions", "stable"],
+    &["versions", "diff"],
+    &["versions", "label"],
+    &["versions", "delete"],
+    &["promote"],
+    &["canary"],
+    &["rollback"],
+    &["channels"],
     &["knowledge"],
     &["knowledge", "add"],
     &["knowledge", "search"],

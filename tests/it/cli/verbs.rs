@@ -60,8 +60,40 @@ async fn agents_are_deployed_and_rolled_back() {
     );
     std::fs::write(&wasm, SPIN.bytes()).unwrap();
     document(&host, &client, &["deploy", "agent", file]).await;
-    let rolled_back = document(&host, &client, &["versions", "stable", "agent", "1"]).await;
-    assert_eq!(rolled_back["stable"], 1);
+    let rolled_back = document(&host, &client, &["rollback", "agent"]).await;
+    assert_eq!(rolled_back["stable"]["version"], 1);
+    // Forward again: what it asks for is approved by name, and shown before.
+    let label = ["versions", "label", "agent", "2", "spins"];
+    assert_eq!(document(&host, &client, &label).await["label"], "spins");
+    let diff = document(&host, &client, &["versions", "diff", "agent", "2"]).await;
+    let asks = diff["more"].as_array().unwrap().iter();
+    let mut promote = vec!["promote", "agent", "2", "--repin"];
+    promote.extend(asks.flat_map(|more| ["--approve", more.as_str().unwrap()]));
+    assert_eq!(
+        document(&host, &client, &promote).await["stable"]["version"],
+        2
+    );
+    let back = ["promote", "agent", "1"];
+    let refused = ended(as_client(&client, &host.url(), &back)).await;
+    let line = refused.refusal(1);
+    assert!(
+        line.contains("`import:output`") && line.contains("[capabilities_not_approved, request "),
+        "{line}"
+    );
+    document(&host, &client, &["rollback", "agent"]).await;
+    let canary = ["canary", "agent", "2", "--weight", "0.25"];
+    assert_eq!(
+        document(&host, &client, &canary).await["canary"]["weight"],
+        0.25
+    );
+    assert_eq!(
+        document(&host, &client, &["channels", "agent"]).await["canary"]["version"],
+        2
+    );
+    let ended_it = document(&host, &client, &["rollback", "agent", "--canary"]).await;
+    assert!(ended_it["canary"].is_null());
+    let history = document(&host, &client, &["channels", "agent", "--history"]).await;
+    assert_eq!(history["data"].as_array().unwrap().len(), 8);
     let versions = document(&host, &client, &["versions", "ls", "agent"]).await;
     assert_eq!(versions["data"].as_array().unwrap().len(), 2);
     let shown = document(&host, &client, &["versions", "show", "agent", "2"]).await;

@@ -1,5 +1,7 @@
 //! What is kept and given again: in order, whole, bounded, whatever ended the run and whichever host it was on.
 
+use std::time::Duration;
+
 use bulkhead_tests::TestHost;
 use bulkhead_tests::host::eventually;
 use serde_json::{Value, json};
@@ -16,14 +18,17 @@ async fn a_run_is_given_what_was_said_before() {
     let conversation = client.converse("recall").await;
     assert_eq!(ask(&client, "recall", &conversation, "one").await, "u:one");
     let elsewhere = client.at(&other.url());
+    host.clock().advance(Duration::from_secs(1));
     let second = ask(&elsewhere, "recall", &conversation, "two").await;
     assert_eq!(second, "u:one\na:u:one\nu:two");
+    host.clock().advance(Duration::from_secs(1));
     let third = ask(&client, "recall", &conversation, "three").await;
     assert_eq!(
         third,
         "u:one\na:u:one\nu:two\na:u:one/a:u:one/u:two\nu:three"
     );
     // Another conversation, and a run of none, know nothing of it.
+    host.clock().advance(Duration::from_secs(1));
     let fresh = client.converse("recall").await;
     assert_eq!(ask(&client, "recall", &fresh, "four").await, "u:four");
     let shown = client

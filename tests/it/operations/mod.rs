@@ -56,10 +56,53 @@ const OPERATIONS: &[Operation] = &[
         "",
     ),
     (
+        "GET",
+        "/v1/orgs/{org}/agents/{agent}/versions/{version}/diff",
+        "read",
+        "",
+    ),
+    (
+        "PATCH",
+        "/v1/orgs/{org}/agents/{agent}/versions/{version}",
+        "deploy",
+        r#"{"label":"v1.0"}"#,
+    ),
+    (
+        "DELETE",
+        "/v1/orgs/{org}/agents/{agent}/versions/{version}",
+        "deploy",
+        "",
+    ),
+    ("GET", "/v1/orgs/{org}/agents/{agent}/channels", "read", ""),
+    (
+        "GET",
+        "/v1/orgs/{org}/agents/{agent}/channels/history",
+        "read",
+        "",
+    ),
+    (
         "PUT",
         "/v1/orgs/{org}/agents/{agent}/channels/stable",
         "deploy",
         r#"{"version":1}"#,
+    ),
+    (
+        "POST",
+        "/v1/orgs/{org}/agents/{agent}/promote",
+        "deploy",
+        r#"{"version":1,"repin":true,"approve_capabilities":["import:clock"]}"#,
+    ),
+    (
+        "POST",
+        "/v1/orgs/{org}/agents/{agent}/canary",
+        "deploy",
+        r#"{"version":2,"weight":0.5,"repin":false,"approve_capabilities":[]}"#,
+    ),
+    (
+        "POST",
+        "/v1/orgs/{org}/agents/{agent}/rollback",
+        "deploy",
+        r#"{"channel":"stable","repin":true}"#,
     ),
     ("GET", "/v1/orgs/{org}/guardrails/violations", "read", ""),
     (
@@ -291,7 +334,9 @@ impl World {
         let mut names = BTreeMap::from([("org", "acme".to_owned()), ("agent", "echo".to_owned())]);
         names.insert("run", run.run());
         run.rest().await;
-        names.insert("version", "1".to_owned());
+        // One that may be deleted; another is there to be the canary, and to be gone back from.
+        names.insert("version", "3".to_owned());
+        client.deploy("echo", &guests::SPIN.bytes()).await;
         let conversation = client.converse("echo").await;
         names.insert("conversation", conversation);
         names.insert("name", "spare".to_owned());
@@ -334,6 +379,16 @@ impl World {
         let put = self.client.put("/model-connections/spare", &body).await;
         assert!(put.status.is_success(), "{}", put.text);
         self.endpoint().await;
+        self.versions().await;
+    }
+
+    /// The version that may have been deleted, and something to go back to.
+    async fn versions(&self) {
+        let again = self.client.upload("echo", &guests::DICE.bytes()).await;
+        assert!(again.status.is_success(), "{}", again.text);
+        assert_eq!(again.json()["number"], 3);
+        self.client.deploy("echo", &guests::SPIN.bytes()).await;
+        self.client.deploy("echo", &guests::ECHO.bytes()).await;
     }
 
     /// An endpoint that is enabled, with a delivery.

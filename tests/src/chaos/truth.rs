@@ -86,7 +86,7 @@ pub(super) async fn check(
         }
     }
     outcome.repeated = effects(stage, fault, &ended);
-    bills::check(stage, fault, scripts, outcome).await?;
+    bills::check(stage, scripts, outcome).await?;
     outcome.recovery = recovery(stage, &table);
     doctor(stage).await
 }

@@ -24,6 +24,31 @@ const PRIVILEGED: &[(&str, &str, Action)] = &[
         Action::AgentChannelPromoted,
     ),
     (
+        "POST",
+        "/agents/{agent}/promote",
+        Action::AgentChannelPromoted,
+    ),
+    (
+        "POST",
+        "/agents/{agent}/canary",
+        Action::AgentChannelCanaryUpdated,
+    ),
+    (
+        "POST",
+        "/agents/{agent}/rollback",
+        Action::AgentChannelRolledBack,
+    ),
+    (
+        "PATCH",
+        "/agents/{agent}/versions/{version}",
+        Action::AgentVersionLabelled,
+    ),
+    (
+        "DELETE",
+        "/agents/{agent}/versions/{version}",
+        Action::AgentVersionDeleted,
+    ),
+    (
         "PUT",
         "/model-connections/{name}",
         Action::ModelConnectionPut,

@@ -30,15 +30,14 @@ pub(super) async fn deploy(
     let (Uploaded::New(version) | Uploaded::Known(version)) =
         agents.upload(caller, &built.agent, bytes).await?;
     if agents.get(caller, &built.agent).await?.stable != Some(version.number) {
-        agents
-            .make_stable(
-                caller,
-                &built.agent,
-                &MoveChannel {
-                    version: version.number,
-                },
-            )
-            .await?;
+        // Who develops asks for it by saving the file, and the conversation goes on with what was saved.
+        let diff = agents.diff(caller, &built.agent, version.number).await?;
+        let to = MoveChannel {
+            version: version.number,
+            repin: true,
+            approve_capabilities: diff.more,
+        };
+        agents.promote(caller, &built.agent, &to).await?;
     }
     Ok(Deployed {
         agent: built.agent.clone(),

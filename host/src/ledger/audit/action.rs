@@ -28,7 +28,12 @@ actions! {
     /// Limits of an organization or of a version; the target says which.
     LimitsSet "limits.set",
     AgentVersionCreated "agent_version.created",
+    /// A label was given or taken away.
+    AgentVersionLabelled "agent_version.labelled",
+    AgentVersionDeleted "agent_version.deleted",
     AgentChannelPromoted "agent_channel.promoted",
+    AgentChannelCanaryUpdated "agent_channel.canary_updated",
+    AgentChannelRolledBack "agent_channel.rolled_back",
     ModelConnectionPut "model_connection.put",
     ModelConnectionDeleted "model_connection.deleted",
     KnowledgeEntryCreated "knowledge_entry.created",

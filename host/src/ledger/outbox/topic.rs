@@ -68,9 +68,7 @@ impl Topic {
     pub fn is_reserved(self) -> bool {
         matches!(
             self,
-            Self::ChannelCanaryUpdated
-                | Self::ChannelRolledBack
-                | Self::ProposalCreated
+            Self::ProposalCreated
                 | Self::ProposalApplied
                 | Self::ProposalExpired
                 | Self::KnowledgeSourceFailed

@@ -23,6 +23,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::stream::Stream;
+use crate::agents::channels::By;
 use crate::guardrails::{At, Guard};
 use crate::identity::{Caller, Identity, Read};
 use crate::kit::http::{Page, Params, Problem, Query, sse};
@@ -173,7 +174,7 @@ impl Runs {
         run: RunId,
         after: i32,
     ) -> Result<Vec<StepView>> {
-        let version = Some(self.get(caller, agent, run).await?.version);
+        let version = By::Version(self.get(caller, agent, run).await?.version);
         let resolved = self.inner.agents.resolve(caller, agent, version).await?;
         let of = (caller.org, run);
         let mut steps = store::steps_after(&self.inner.db, of, (after, EVENTS_PAGE)).await?;

@@ -109,6 +109,7 @@ impl ClaimedRow {
                 model: self.model.unwrap_or_else(|| "default".to_owned()),
                 is_guardrail: false,
                 guardrails: Arc::new(agents::declared(self.guardrails)),
+                is_deleted: false,
             },
             row: NewRow {
                 org: self.org,

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use self::ended::Found;
+use crate::agents::channels::By;
 use crate::identity::Caller;
 use crate::kit::{Code, Result};
 use crate::ledger::audit::{Action, Target, record};
@@ -41,7 +42,7 @@ impl Runs {
             );
             return Err(NOT_ENDED.because(detail));
         }
-        let on = Some(version.unwrap_or(view.version));
+        let on = By::Version(version.unwrap_or(view.version));
         let resolved = self.inner.agents.resolve(caller, agent, on).await?;
         let found = Arc::new(self.find_ended(caller, view).await?);
         let _place = match found.stopped_at(resolved.version) {

@@ -47,7 +47,8 @@ impl Runs {
         self.may_take_runs().await?;
         let joined = self.conversation_of(caller, agent, &new).await?;
         let joined = joined.as_ref();
-        let resolved = self.choose(caller, agent, (&new, joined)).await?;
+        let run: RunId = id.map_or_else(|| self.inner.ids.next(), RunId);
+        let resolved = self.choose(caller, agent, (&new, joined, run)).await?;
         if resolved.is_guardrail {
             let what =
                 "It is a guardrail component: name it in an agent's guardrails as `component=…`.";
@@ -62,7 +63,6 @@ impl Runs {
         let mut asked = self.check(&new, &limits, joined)?;
         let mut messages = self.before(caller, joined).await?;
         let mut new = new;
-        let run: RunId = id.map_or_else(|| self.inner.ids.next(), RunId);
         let gates = (&resolved, &*limits);
         let (held, rewrites, admitted) = self
             .admit(caller, run, gates, (&messages, &mut asked, &mut new))

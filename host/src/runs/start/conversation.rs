@@ -3,13 +3,13 @@
 
 use super::{Message, NewRun, Role};
 use crate::agents::Resolved;
-use crate::agents::channels::STABLE;
+use crate::agents::channels::{By, Channel};
 use crate::conversations::join::{CONVERSATION_BUSY, content};
 use crate::conversations::{Entry, Joined};
 use crate::identity::Caller;
 use crate::kit::{Error, Result};
-use crate::runs::Runs;
 use crate::runs::store::NewRow;
+use crate::runs::{RunId, Runs};
 
 impl Runs {
     /// The conversation the run is to begin in, if it names one.
@@ -26,23 +26,36 @@ impl Runs {
         Ok(Some(joined))
     }
 
-    /// The version the run takes: the one its conversation stays on, the one it names, else its channel's.
+    /// The version the run takes: the one its conversation stays on, the one it names, its channel's, or by lot. A version
+    /// that was deleted under a conversation is chosen anew.
     pub(super) async fn choose(
         &self,
         caller: &Caller,
         agent: &str,
-        (new, joined): (&NewRun, Option<&Joined>),
+        (new, joined, run): (&NewRun, Option<&Joined>, RunId),
     ) -> Result<Resolved> {
-        let pinned = joined.and_then(|joined| joined.version);
         let agents = &self.inner.agents;
-        let mut resolved = agents
-            .resolve(caller, agent, pinned.or(new.version))
-            .await?;
-        if pinned.is_some() {
-            let by_channel = joined.is_some_and(|joined| joined.channel.is_some());
-            resolved.channel = by_channel.then_some(STABLE);
+        if let Some(joined) = joined
+            && let Some(pinned) = joined.version
+        {
+            let mut resolved = agents.resolve(caller, agent, By::Version(pinned)).await?;
+            if !resolved.is_deleted {
+                let channel = joined.channel.as_deref().and_then(Channel::named);
+                resolved.channel = channel.map(Channel::as_str);
+                return Ok(resolved);
+            }
         }
-        Ok(resolved)
+        let channel = new.channel.as_deref().and_then(Channel::named);
+        let id = joined.map_or(run.0, |joined| joined.id.0);
+        let by = match new.version {
+            Some(number) => By::Version(number),
+            None => channel.map_or(By::Lot(id), By::Channel),
+        };
+        let resolved = agents.resolve(caller, agent, by).await?;
+        match resolved.is_deleted {
+            true => Err(Error::not_found("agent or version")),
+            false => Ok(resolved),
+        }
     }
 
     /// What was said in the conversation before.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::agents::channels::Channel;
 use crate::conversations::{ConversationId, Joined};
 use crate::kit::{Code, Error, Result};
 use crate::limits::Effective;
@@ -18,9 +19,9 @@ const MESSAGES_MAX: usize = 1_000;
 #[serde(deny_unknown_fields)]
 pub struct NewRun {
     pub input: Input,
-    /// A version's number; the stable one where absent.
+    /// A version's number; where it and `channel` are absent, the stable one, or the canary for its share.
     pub version: Option<i32>,
-    /// `stable`, the only channel there is; not together with `version`.
+    /// `stable` or `canary`; not together with `version`.
     pub channel: Option<String>,
     /// A conversation of the key's: the run is given what was said in it, and takes the version it is pinned to.
     #[schema(value_type = Option<String>)]
@@ -127,12 +128,9 @@ impl Runs {
         if new.max_fuel.is_some_and(|asked| asked == 0 || asked > fuel) {
             faults = faults.field("/max_fuel", format!("must be 1 to {fuel}"));
         }
-        if new
-            .channel
-            .as_deref()
-            .is_some_and(|channel| channel != crate::agents::channels::STABLE)
-        {
-            faults = faults.field("/channel", "there is only `stable`");
+        let named = new.channel.as_deref();
+        if named.is_some_and(|channel| Channel::named(channel).is_none()) {
+            faults = faults.field("/channel", "must be `stable` or `canary`");
         }
         if new.channel.is_some() && new.version.is_some() {
             faults = faults.field("/channel", "name a channel or a version, not both");

@@ -89,6 +89,30 @@ impl Artifacts {
         Ok(component)
     }
 
+    /// The digests of what is kept. Blocks on the disk.
+    pub fn digests(&self) -> Vec<[u8; 32]> {
+        let files = std::fs::read_dir(&self.folder)
+            .into_iter()
+            .flatten()
+            .flatten();
+        let digests = files.filter_map(|file| {
+            let name = file.file_name().into_string().ok()?;
+            let digest = name.strip_suffix(&format!("-{}.cwasm", self.compatibility))?;
+            <[u8; 32]>::try_from(hex::decode(digest).ok()?).ok()
+        });
+        digests.collect()
+    }
+
+    /// Forgets what was compiled from a component. Blocks on the disk.
+    pub fn remove(&self, digest: &[u8]) {
+        match std::fs::remove_file(self.path(digest)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                tracing::warn!(%error, "a cached artifact could not be removed; it is tried again");
+            }
+            _ => {}
+        }
+    }
+
     /// A plain file of a size that can be ours, and nothing that a name may lead to besides.
     fn read(&self, digest: &[u8]) -> std::io::Result<Vec<u8>> {
         let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
