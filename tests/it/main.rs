@@ -33,6 +33,7 @@ mod resume;
 mod runs;
 mod scheduler;
 mod secrets;
+mod signed;
 mod snapshots;
 mod support;
 mod tidy;

@@ -31,6 +31,7 @@ where
         .routes(routes!(get_version))
         .merge(super::channels::http::router())
         .merge(super::kept::http::router())
+        .merge(super::signed::http::router())
         .merge(upload)
 }
 
@@ -70,7 +71,8 @@ async fn get(
 
 /// Upload a version
 ///
-/// The body is the component. The same bytes again are answered with the version they are.
+/// The body is the component. The same bytes again are answered with the version they are. A publisher's signature comes in
+/// the header `x-bulkhead-signature`.
 #[utoipa::path(post, path = "/v1/orgs/{org}/agents/{agent}/versions", tag = "agents",
     params(("org" = String, Path,), ("agent" = String, Path,)),
     request_body(content = Vec<u8>, content_type = "application/wasm"),
@@ -88,6 +90,9 @@ async fn upload(
     if kind != Some("application/wasm") {
         return Err(MEDIA.because("Send the component as `content-type: application/wasm`."));
     }
+    let signature = request.headers().get(super::signed::HEADER);
+    // What is no text is no signature either.
+    let signature = signature.map(|value| value.to_str().unwrap_or_default().to_owned());
     let most = agents.component_bytes_max(&caller).await?;
     let bytes =
         collect(request.into_body(), most)
@@ -96,10 +101,16 @@ async fn upload(
                 true => too_large(most as u64).caused_by(error),
                 false => error,
             })?;
-    Ok(match agents.upload(&caller, &path.agent, bytes).await? {
-        Uploaded::New(version) => (StatusCode::CREATED, Json(version)),
-        Uploaded::Known(version) => (StatusCode::OK, Json(version)),
-    })
+    let signature = signature.as_deref();
+    Ok(
+        match agents
+            .upload(&caller, &path.agent, (bytes, signature))
+            .await?
+        {
+            Uploaded::New(version) => (StatusCode::CREATED, Json(version)),
+            Uploaded::Known(version) => (StatusCode::OK, Json(version)),
+        },
+    )
 }
 
 /// List an agent's versions, newest first

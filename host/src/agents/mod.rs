@@ -8,6 +8,7 @@ pub mod kept;
 pub mod load;
 pub mod manifest;
 mod parts;
+pub mod signed;
 mod store;
 pub mod upload;
 pub mod versions;

@@ -4,6 +4,7 @@ use sqlx::{PgConnection, PgExecutor, PgPool};
 use time::OffsetDateTime;
 
 use super::load::COMPONENT_MISSING;
+use super::signed::{PublisherId, Signed};
 use super::versions::NewVersion;
 use super::{Agent, AgentId, Digest, Version};
 use crate::guardrails::{self, Rules};
@@ -16,6 +17,7 @@ struct VersionRow {
     digest: Vec<u8>,
     manifest: serde_json::Value,
     imports: Vec<String>,
+    signed_by: Option<PublisherId>,
     size_bytes: i64,
     compile_ms: i64,
     created_at: OffsetDateTime,
@@ -32,6 +34,7 @@ impl TryFrom<VersionRow> for Version {
             guardrails: declared(row.manifest.get("guardrails").cloned()).views(),
             manifest: serde_json::from_value(row.manifest)?,
             imports: row.imports,
+            signed_by: row.signed_by,
             size_bytes: row.size_bytes,
             compile_ms: row.compile_ms,
             created_at: row.created_at,
@@ -47,9 +50,10 @@ pub(super) async fn find_by_digest(
 ) -> Result<Option<Version>> {
     sqlx::query_as!(
         VersionRow,
-        "select v.number, v.label, v.digest, v.manifest, v.imports, v.size_bytes, v.compile_ms, v.created_at
+        r#"select v.number, v.label, v.digest, v.manifest, v.imports, v.signed_by as "signed_by: PublisherId", v.size_bytes,
+           v.compile_ms, v.created_at
          from agents a join agent_versions v on v.org_id = a.org_id and v.agent_id = a.id
-         where a.org_id = $1 and a.name = $2 and v.digest = $3 and v.deleted_at is null",
+         where a.org_id = $1 and a.name = $2 and v.digest = $3 and v.deleted_at is null"#,
         org.0,
         name,
         digest,
@@ -136,9 +140,9 @@ pub(super) async fn restore_version(
 ) -> Result<Option<Version>> {
     sqlx::query_as!(
         VersionRow,
-        "update agent_versions set deleted_at = null
+        r#"update agent_versions set deleted_at = null
          where org_id = $1 and agent_id = $2 and digest = $3 and deleted_at is not null
-         returning number, label, digest, manifest, imports, size_bytes, compile_ms, created_at",
+         returning number, label, digest, manifest, imports, signed_by as "signed_by: PublisherId", size_bytes, compile_ms, created_at"#,
         org.0,
         agent.0,
         digest,
@@ -165,10 +169,10 @@ pub(super) async fn insert_version(
     .await?;
     sqlx::query_as!(
         VersionRow,
-        "insert into agent_versions
+        r#"insert into agent_versions
            (org_id, agent_id, number, digest, manifest, imports, size_bytes, compile_ms, created_at)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-         returning number, label, digest, manifest, imports, size_bytes, compile_ms, created_at",
+         returning number, label, digest, manifest, imports, signed_by as "signed_by: PublisherId", size_bytes, compile_ms, created_at"#,
         org.0,
         agent.0,
         number,
@@ -180,6 +184,29 @@ pub(super) async fn insert_version(
         now,
     )
     .fetch_one(tx)
+    .await?
+    .try_into()
+}
+
+/// Says who signed it, and keeps what they signed with.
+pub(super) async fn sign_version(
+    db: impl PgExecutor<'_>,
+    (org, agent): (OrgId, AgentId),
+    number: i32,
+    signed: &Signed,
+) -> Result<Version> {
+    sqlx::query_as!(
+        VersionRow,
+        r#"update agent_versions set signed_by = $4, signature = $5
+         where org_id = $1 and agent_id = $2 and number = $3
+         returning number, label, digest, manifest, imports, signed_by as "signed_by: PublisherId", size_bytes, compile_ms, created_at"#,
+        org.0,
+        agent.0,
+        number,
+        signed.by.0,
+        &signed.signature[..],
+    )
+    .fetch_one(db)
     .await?
     .try_into()
 }
@@ -231,9 +258,10 @@ pub(super) async fn list_versions(
 ) -> Result<Vec<Version>> {
     sqlx::query_as!(
         VersionRow,
-        "select number, label, digest, manifest, imports, size_bytes, compile_ms, created_at from agent_versions
+        r#"select number, label, digest, manifest, imports, signed_by as "signed_by: PublisherId", size_bytes, compile_ms, created_at
+         from agent_versions
          where org_id = $1 and agent_id = $2 and deleted_at is null and ($3::integer is null or number < $3)
-         order by number desc limit $4",
+         order by number desc limit $4"#,
         org.0,
         agent.0,
         before,
@@ -253,8 +281,9 @@ pub(super) async fn find_version(
 ) -> Result<Option<Version>> {
     sqlx::query_as!(
         VersionRow,
-        "select number, label, digest, manifest, imports, size_bytes, compile_ms, created_at from agent_versions
-         where org_id = $1 and agent_id = $2 and number = $3 and deleted_at is null",
+        r#"select number, label, digest, manifest, imports, signed_by as "signed_by: PublisherId", size_bytes, compile_ms, created_at
+         from agent_versions
+         where org_id = $1 and agent_id = $2 and number = $3 and deleted_at is null"#,
         org.0,
         agent.0,
         number,

@@ -10,6 +10,7 @@ use sqlx::Connection as _;
 use utoipa::ToSchema;
 use wasmtime::component::Component;
 
+use super::signed::Signed;
 use super::versions::{NewVersion, Version};
 use super::{Agents, Digest, Manifest, store};
 use crate::guardrails;
@@ -18,6 +19,7 @@ use crate::identity::organizations::is_name;
 use crate::kit::{Code, Error, Result};
 use crate::ledger::audit::{Action, Target, record};
 use crate::ledger::outbox::{Notice, Topic, announce};
+use crate::limits::Effective;
 use crate::sandbox::compile::{Failed, Full, Place, in_child, inspect_in_child};
 use crate::sandbox::component::{glance, imports, is_guardrail};
 use crate::sandbox::schedule::Tenant;
@@ -59,7 +61,13 @@ impl Agents {
     }
 
     /// Makes `bytes` a version of the agent called `name`, which is made where there is none.
-    pub async fn upload(&self, caller: &Caller, name: &str, bytes: Bytes) -> Result<Uploaded> {
+    /// `signature` is a publisher's, as text.
+    pub async fn upload(
+        &self,
+        caller: &Caller,
+        name: &str,
+        (bytes, signature): (Bytes, Option<&str>),
+    ) -> Result<Uploaded> {
         if !is_name(name) {
             return Err(Error::unprocessable(format!(
                 "`{name}` cannot name an agent: use a-z, 0-9 and `-`, a letter first, at most 63."
@@ -71,20 +79,37 @@ impl Agents {
             return Err(too_large(most));
         }
         let digest: Digest = Sha256::digest(&bytes).into();
+        let signed = self.signed(caller, &digest, signature).await?;
         if let Some(version) = store::find_by_digest(&self.db, caller.org, name, &digest).await? {
+            let version = self.sign_known(caller, name, (version, signed)).await?;
             return Ok(Uploaded::Known(version));
         }
+        let manifest_of = self
+            .examined(caller, name, (digest, &bytes), &limits)
+            .await?;
+        self.insert(caller, name, &bytes, (manifest_of, signed))
+            .await
+    }
+
+    /// What the component is, once it was inspected, compiled, linked and asked.
+    async fn examined(
+        &self,
+        caller: &Caller,
+        name: &str,
+        (digest, bytes): (Digest, &Bytes),
+        limits: &Effective,
+    ) -> Result<NewVersion> {
         let tenant = caller.org.0.as_u128();
-        glance(&bytes).map_err(|refused| COMPONENT_REFUSED.because(refused.to_string()))?;
+        glance(bytes).map_err(|refused| COMPONENT_REFUSED.because(refused.to_string()))?;
         let mut began = Instant::now();
         let component = match self.load_artifact(digest).await? {
             // Whatever is cached was inspected before it was compiled.
             Some(component) => component,
             None => {
-                self.inspect(tenant, &bytes).await?;
+                self.inspect(tenant, bytes).await?;
                 let child = self.children.place(tenant).await.map_err(full)?;
                 began = Instant::now();
-                Box::pin(self.compile(child, digest, &bytes)).await?
+                Box::pin(self.compile(child, digest, bytes)).await?
             }
         };
         let compile_ms = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
@@ -97,17 +122,39 @@ impl Agents {
             Manifest::of_guardrail(name)
         } else {
             (self.fits)(&component).map_err(misfit)?;
-            let manifest = self.describe(tenant, &component, &limits).await?;
+            let manifest = self.describe(tenant, &component, limits).await?;
             self.guardrails.declare(&manifest.guardrails)?;
             manifest
         };
-        let new = NewVersion {
+        Ok(NewVersion {
             digest,
             manifest,
             imports: imports(&component),
             compile_ms,
+        })
+    }
+
+    /// A version that is there and nobody signed is signed by uploading it again.
+    async fn sign_known(
+        &self,
+        caller: &Caller,
+        name: &str,
+        (version, signed): (Version, Option<Signed>),
+    ) -> Result<Version> {
+        let Some(signed) = signed.filter(|_| version.signed_by.is_none()) else {
+            return Ok(version);
         };
-        self.insert(caller, name, &bytes, new).await
+        let agent = self.get(caller, name).await?;
+        let now = self.clock.now();
+        let mut tx = self.db.begin().await?;
+        let which = (caller.org, agent.id);
+        let version = store::sign_version(&mut *tx, which, version.number, &signed).await?;
+        let target = Target::new("agent_version", format!("{name}/{}", version.number));
+        let did = caller.did(Action::AgentVersionSigned, target).at(now);
+        let detail = json!({ "digest": version.digest, "signed_by": version.signed_by });
+        record(&mut tx, &[did.changed(["signed_by"]).detail(&detail)]).await?;
+        tx.commit().await?;
+        Ok(version)
     }
 
     async fn inspect(&self, tenant: Tenant, bytes: &[u8]) -> Result<()> {
@@ -149,7 +196,7 @@ impl Agents {
         caller: &Caller,
         name: &str,
         bytes: &[u8],
-        new: NewVersion,
+        (new, signed): (NewVersion, Option<Signed>),
     ) -> Result<Uploaded> {
         let now = self.clock.now();
         let mut connection = self.db.acquire().await?;
@@ -169,6 +216,10 @@ impl Agents {
             Some(version) => version,
             None => store::insert_version(&mut tx, which, new, (size, now)).await?,
         };
+        let version = match signed {
+            Some(signed) => store::sign_version(&mut *tx, which, version.number, &signed).await?,
+            None => version,
+        };
         let told = json!({
             "agent": name,
             "version": version.number,
@@ -179,7 +230,8 @@ impl Agents {
         announce(&mut tx, [&notice]).await?;
         let target = Target::new("agent_version", format!("{name}/{}", version.number));
         let did = caller.did(Action::AgentVersionCreated, target).at(now);
-        let detail = json!({ "digest": version.digest, "size_bytes": size });
+        let detail =
+            json!({ "digest": version.digest, "size_bytes": size, "signed_by": version.signed_by });
         record(&mut tx, &[did.detail(&detail)]).await?;
         tx.commit().await?;
         connection.shrink_buffers();

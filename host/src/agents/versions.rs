@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::signed::PublisherId;
 use super::{AgentId, Agents, Digest, Manifest, store};
 use crate::guardrails::RuleView;
 use crate::identity::Caller;
@@ -39,6 +40,10 @@ pub struct Version {
     pub guardrails: Vec<RuleView>,
     /// The interfaces it imports: its permission request.
     pub imports: Vec<String>,
+    /// The publisher's key that signed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub signed_by: Option<PublisherId>,
     pub size_bytes: i64,
     pub compile_ms: i64,
     #[serde(with = "time::serde::rfc3339")]

@@ -6,8 +6,8 @@ use super::channels::{canary, promote, rollback, show};
 use super::operator::{keys, migrate, nodes};
 use super::terminal::{Failure, Format, Output};
 use super::{
-    audit, cancel, conversations, deploy, dev, doctor, guardrails, knowledge, limits, run, runs,
-    serve, usage, versions, webhooks,
+    audit, cancel, conversations, deploy, dev, doctor, guardrails, knowledge, limits, publishers,
+    run, runs, serve, usage, versions, webhooks,
 };
 
 #[derive(Debug, Parser)]
@@ -40,6 +40,7 @@ pub(super) enum Command {
     Canary(canary::Args),
     Rollback(rollback::Args),
     Channels(show::Args),
+    Publishers(publishers::Args),
     Knowledge(knowledge::Args),
     Guardrails(guardrails::Args),
     Limits(limits::Args),
@@ -68,6 +69,7 @@ impl Command {
             Self::Canary(args) => canary::run(args, out).await,
             Self::Rollback(args) => rollback::run(args, out).await,
             Self::Channels(args) => show::run(args, out).await,
+            Self::Publishers(args) => publishers::run(args, out).await,
             Self::Knowledge(args) => knowledge::run(args, out).await,
             Self::Guardrails(args) => guardrails::run(args, out).await,
             Self::Limits(args) => limits::run(args, out).await,

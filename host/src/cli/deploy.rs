@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::build::build;
 use super::client::{Client, Target};
+use super::publishers::signature;
 use super::terminal::view::{at, bytes, number};
 use super::terminal::{Failure, Output};
 
@@ -34,6 +35,9 @@ pub(super) struct Args {
     /// What it may ask for beyond the stable version, as `bulkhead versions diff` names it; repeat for more.
     #[arg(long, value_name = "CAPABILITY")]
     approve: Vec<String>,
+    /// Sign it with the publisher's key in this file, as `bulkhead publishers keygen` makes it.
+    #[arg(long, value_name = "KEY_FILE")]
+    sign: Option<PathBuf>,
     #[command(flatten)]
     target: Target,
 }
@@ -54,8 +58,10 @@ pub(super) async fn run(args: Args, out: Output) -> Result<(), Failure> {
             ),
         )
     })?;
+    let key = args.sign.as_deref();
+    let signature = key.map(|key| signature(key, &component)).transpose()?;
     let (mut version, made) = client
-        .upload(&["agents", &args.agent, "versions"], component)
+        .upload(&["agents", &args.agent, "versions"], (component, signature))
         .await?;
     if !args.no_stable {
         let number = number(&version, "/number");
@@ -94,6 +100,7 @@ pub(super) async fn make_stable(
 pub(super) fn fields(version: &Value) -> Vec<(&'static str, String)> {
     vec![
         ("label", at(version, "/label")),
+        ("signed by", at(version, "/signed_by")),
         ("digest", at(version, "/digest")),
         ("size", bytes(number(version, "/size_bytes"))),
         (

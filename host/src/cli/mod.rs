@@ -15,6 +15,7 @@ mod guardrails;
 mod knowledge;
 mod limits;
 mod operator;
+mod publishers;
 mod run;
 mod runs;
 mod serve;

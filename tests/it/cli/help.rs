@@ -3,7 +3,7 @@
 use super::program::run;
 
 /// Every command, and every command of a command.
-const COMMANDS: [&[&str]; 69] = [
+const COMMANDS: [&[&str]; 75] = [
     &[],
     &["dev"],
     &["serve"],
@@ -30,6 +30,12 @@ const COMMANDS: [&[&str]; 69] = [
     &["canary"],
     &["rollback"],
     &["channels"],
+    &["publishers"],
+    &["publishers", "keygen"],
+    &["publishers", "add"],
+    &["publishers", "ls"],
+    &["publishers", "revoke"],
+    &["publishers", "require"],
     &["knowledge"],
     &["knowledge", "add"],
     &["knowledge", "search"],

@@ -10,4 +10,4 @@ mod help;
 pub(crate) mod program;
 mod refused;
 mod replay;
-mod verbs;
+pub(crate) mod verbs;

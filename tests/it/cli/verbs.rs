@@ -16,7 +16,7 @@ use super::program::{Ended, command, ended, send};
 use crate::guests::{CHATTER, ECHO, MUTTER, SPIN};
 
 /// The program as this client.
-pub(super) fn as_client(client: &Client, url: &str, words: &[&str]) -> Command {
+pub(crate) fn as_client(client: &Client, url: &str, words: &[&str]) -> Command {
     let mut command = command(words);
     command
         .env("BULKHEAD_URL", url)
@@ -25,7 +25,7 @@ pub(super) fn as_client(client: &Client, url: &str, words: &[&str]) -> Command {
     command
 }
 
-pub(super) async fn document(host: &TestHost, client: &Client, words: &[&str]) -> Value {
+pub(crate) async fn document(host: &TestHost, client: &Client, words: &[&str]) -> Value {
     let words = [words, &["--output", "json"]].concat();
     let done = ended(as_client(client, &host.url(), &words)).await;
     assert_eq!(done.status, 0, "{words:?}: {done:?}");

@@ -51,6 +51,11 @@ impl World {
                 let path = format!("/knowledge/entries/{}", self.names["entry"]);
                 assert_eq!(self.client.delete(&path).await.status, 204);
             }
+            // One that is there already is not added.
+            ("POST", "/v1/orgs/{org}/publisher-keys") => {
+                let path = format!("/publisher-keys/{}", self.names["publisher"]);
+                assert_eq!(self.client.delete(&path).await.status, 200);
+            }
             // Only a run that goes on is cancelled.
             ("POST", "/v1/orgs/{org}/agents/{agent}/runs/{run}/cancel") => {
                 self.host.deploy("acme", "spin", &guests::SPIN).await;

@@ -73,6 +73,26 @@ const OPERATIONS: &[Operation] = &[
         "deploy",
         "",
     ),
+    ("GET", "/v1/orgs/{org}/publisher-keys", "read", ""),
+    (
+        "POST",
+        "/v1/orgs/{org}/publisher-keys",
+        "admin",
+        r#"{"name":"n","public_key":"d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"}"#,
+    ),
+    (
+        "DELETE",
+        "/v1/orgs/{org}/publisher-keys/{publisher}",
+        "admin",
+        "",
+    ),
+    ("GET", "/v1/orgs/{org}/signature-policy", "read", ""),
+    (
+        "PUT",
+        "/v1/orgs/{org}/signature-policy",
+        "admin",
+        r#"{"required":false}"#,
+    ),
     ("GET", "/v1/orgs/{org}/agents/{agent}/channels", "read", ""),
     (
         "GET",
@@ -357,6 +377,7 @@ impl World {
         for (name, path, id) in [
             ("key", "/keys", "/id"),
             ("entry", "/knowledge/entries", "/entry/id"),
+            ("publisher", "/publisher-keys", "/id"),
         ] {
             let full = format!("/v1/orgs/{{org}}{path}");
             let body = body_of("POST", &full);

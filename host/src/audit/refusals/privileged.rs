@@ -48,6 +48,13 @@ const PRIVILEGED: &[(&str, &str, Action)] = &[
         "/agents/{agent}/versions/{version}",
         Action::AgentVersionDeleted,
     ),
+    ("POST", "/publisher-keys", Action::PublisherKeyAdded),
+    (
+        "DELETE",
+        "/publisher-keys/{publisher}",
+        Action::PublisherKeyRevoked,
+    ),
+    ("PUT", "/signature-policy", Action::SignaturePolicySet),
     (
         "PUT",
         "/model-connections/{name}",

@@ -7,6 +7,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Method, RequestBuilder, Response, Url};
 use serde_json::Value;
 
+use crate::agents::signed::HEADER;
 use crate::cli::terminal::Failure;
 use crate::kit::Secret;
 use crate::kit::http::Problem;
@@ -110,11 +111,14 @@ impl Client {
     pub(in crate::cli) async fn upload(
         &self,
         path: &[&str],
-        component: Vec<u8>,
+        (component, signature): (Vec<u8>, Option<String>),
     ) -> Result<(Value, bool), Failure> {
-        let request = self
+        let mut request = self
             .request(Method::POST, self.url(path)?)
             .header(CONTENT_TYPE, "application/wasm");
+        if let Some(signature) = signature {
+            request = request.header(HEADER, signature);
+        }
         self.made(request.body(component)).await
     }
 

@@ -28,7 +28,7 @@ pub(super) async fn deploy(
 ) -> Result<Deployed, Failure> {
     let bytes = Bytes::from(tokio::fs::read(&built.wasm).await?);
     let (Uploaded::New(version) | Uploaded::Known(version)) =
-        agents.upload(caller, &built.agent, bytes).await?;
+        agents.upload(caller, &built.agent, (bytes, None)).await?;
     if agents.get(caller, &built.agent).await?.stable != Some(version.number) {
         // Who develops asks for it by saving the file, and the conversation goes on with what was saved.
         let diff = agents.diff(caller, &built.agent, version.number).await?;

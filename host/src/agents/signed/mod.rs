@@ -1,0 +1,29 @@
+//! Signed versions: publishers sign the digest of a component with ed25519, and an organization may take no version that
+//! none of its publishers signed. The host holds public keys only.
+
+mod check;
+pub mod http;
+mod keys;
+mod policy;
+mod store;
+
+use crate::id;
+use crate::kit::Code;
+
+pub(super) use check::Signed;
+pub use check::{HEADER, message};
+pub use keys::{NewPublisher, Publisher};
+pub use policy::Policy;
+
+pub const SIGNATURE_REQUIRED: Code = Code::new(
+    "signature_required",
+    422,
+    "The organization takes signed versions only",
+);
+pub const SIGNATURE_REFUSED: Code = Code::new(
+    "signature_refused",
+    422,
+    "No publisher of the organization made the signature",
+);
+
+id!(PublisherId, "pub_", "A publisher's key.");
