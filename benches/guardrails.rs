@@ -281,5 +281,6 @@ fn judge((sandbox, scheduler): (&Sandbox, &Scheduler), body: &str) -> Judge {
         org: OrgId(Uuid::nil()),
         guard: Guard::new(rules(&["component=judge"])),
         agent: "agent".to_owned(),
+        trace: bulkhead::kit::Trace::default(),
     }
 }

@@ -19,7 +19,7 @@ use crate::identity::{Identity, Proven};
 use crate::kit::egress::{Egress, Guarded, Rules};
 use crate::kit::http::idempotency::{Admit, Idempotency};
 use crate::kit::secret::Seal;
-use crate::kit::{Base, Clock, Error, Ids, Random, Result, Tasks, db};
+use crate::kit::{Base, Clock, Error, Ids, Random, Result, Tasks, Tracing, db};
 use crate::knowledge::{self, Knowledge};
 use crate::limits::{Each, Limits};
 use crate::models::Models;
@@ -36,6 +36,7 @@ pub struct App {
     pub clock: Clock,
     pub ids: Ids,
     pub tasks: Tasks,
+    pub tracing: Tracing,
     pub scheduler: Scheduler,
     pub identity: Identity,
     pub audit: Audit,
@@ -68,12 +69,11 @@ pub struct Parts {
 impl App {
     /// Makes every room. The database must be migrated.
     pub async fn build(config: Config, parts: Parts) -> Result<Self> {
-        let base = Base::new(parts.db, parts.clock, parts.random.clone()).await?;
+        let (base, egress) = base(&parts, &config).await?;
         let artifact_key = db::shared_key(&base.db, "artifacts", &parts.random).await?;
         let limits = limits(&base, &config)?;
         let sandbox = sandbox(&config, &limits)?;
-        let slice = config.sandbox.slice_fuel;
-        let scheduler = Scheduler::start(threads(&config), slice, base.tasks.runtime())?;
+        let scheduler = scheduler(&base, &config)?;
         let imports = Imports::new(&sandbox).map_err(Error::internal)?;
         let seal = Seal::new(&parts.master_key, parts.random);
 
@@ -95,7 +95,7 @@ impl App {
             program: parts.program,
             config: config.agents.clone(),
         });
-        let models = Models::new(&base, seal.clone(), Egress::new()?, config.models.clone());
+        let models = Models::new(&base, seal.clone(), egress, config.models.clone());
         let knowledge = Knowledge::new(&base, knowledge_config(&config));
         let checker = checker(&base, &agents, (&sandbox, &scheduler), &config)?;
         let webhooks = webhooks(&base, &seal, &config)?;
@@ -120,6 +120,7 @@ impl App {
             clock: base.clock,
             ids: base.ids,
             tasks: base.tasks,
+            tracing: base.tracing,
             scheduler,
             identity,
             audit,
@@ -138,6 +139,16 @@ impl App {
             draining: watch::Sender::new(false),
         })
     }
+}
+
+/// Traces begin before every room that has a place in them.
+async fn base(parts: &Parts, config: &Config) -> Result<(Base, Egress)> {
+    let (db, clock) = (parts.db.clone(), parts.clock.clone());
+    let mut base = Base::new(db, clock, parts.random.clone()).await?;
+    let egress = Egress::new()?;
+    base.tracing =
+        Tracing::start(&config.tracing, &base, &egress).map_err(|what| BAD_CONFIG.because(what))?;
+    Ok((base, egress))
 }
 
 /// Guardrail components are found among the agents, which know nothing of who is judged.
@@ -259,11 +270,12 @@ fn admit(identity: &Identity) -> Admit {
     })
 }
 
-fn threads(config: &Config) -> usize {
-    match config.sandbox.threads {
+fn scheduler(base: &Base, config: &Config) -> Result<Scheduler> {
+    let threads = match config.sandbox.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
-    }
+    };
+    Scheduler::start(threads, config.sandbox.slice_fuel, base.tasks.runtime()).map_err(Error::from)
 }
 
 macro_rules! hand_out {

@@ -9,7 +9,7 @@ use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
-use crate::kit::{Code, Error, Result, Secret, egress};
+use crate::kit::{Code, Error, Result, Secret, egress, trace};
 use crate::{
     agents, audit, billing, guardrails, knowledge, limits, models, runs, sandbox, webhooks,
 };
@@ -50,6 +50,7 @@ pub struct Config {
     pub audit: audit::Config,
     pub webhooks: webhooks::Config,
     pub egress: egress::Config,
+    pub tracing: trace::Config,
 }
 
 impl Default for Config {
@@ -74,6 +75,7 @@ impl Default for Config {
             audit: audit::Config::default(),
             webhooks: webhooks::Config::default(),
             egress: egress::Config::default(),
+            tracing: trace::Config::default(),
         }
     }
 }

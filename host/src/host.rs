@@ -97,6 +97,7 @@ impl Host {
         if let Err(error) = app.refusals.count(true).await {
             tracing::warn!(%error, "counts of refusals were not written");
         }
+        app.tracing.stop().await;
         let (db, tasks, scheduler) = (app.db.clone(), app.tasks.clone(), app.scheduler.clone());
         // The writers end when the last room that can write is gone; whatever still waits is bounded.
         drop((app, jobs));

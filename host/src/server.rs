@@ -90,7 +90,7 @@ pub fn router(app: App) -> Router {
         ))
         .layer(CatchPanicLayer::custom(request::panicked))
         .layer(middleware::from_fn_with_state(
-            app.ids.clone(),
+            (app.ids.clone(), app.tracing.clone()),
             request::identify,
         ))
         .with_state(app)

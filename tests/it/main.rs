@@ -37,5 +37,6 @@ mod signed;
 mod snapshots;
 mod support;
 mod tidy;
+mod traces;
 mod uploads;
 mod webhooks;

@@ -54,6 +54,7 @@ impl Room {
             ids,
             cursors: Cursors::new(b"cursors"),
             tasks: Tasks::current(),
+            tracing: Default::default(),
         };
         let identity = Identity::new(&base);
         let (_, _, key) = identity.create_organization("acme").await.unwrap();
@@ -104,7 +105,12 @@ impl Room {
         let intent = intent::to_generate(&self.pool).await;
         let started = self
             .models
-            .generate(self.org(), alias, request, (&outcome.meter, &intent))
+            .generate(
+                self.org(),
+                alias,
+                request,
+                (&outcome.meter, &intent, &Default::default()),
+            )
             .await;
         let (resolved, mut stream) = match started {
             Ok(started) => started,

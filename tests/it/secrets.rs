@@ -14,7 +14,7 @@ use serde_json::json;
 const MODEL_KEY: &str = "sk-canary-4f1c9ab27e60d35518";
 const CONTROL: &str = "control-canary-77b0f2";
 
-fn forms(secret: &str) -> Vec<String> {
+pub(crate) fn forms(secret: &str) -> Vec<String> {
     let url: String = secret.bytes().map(|byte| format!("%{byte:02X}")).collect();
     vec![
         secret.to_owned(),
@@ -30,7 +30,7 @@ fn hex(text: &str) -> String {
     text.bytes().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn leaks(sinks: &[(String, String)], secret: &str) -> Vec<String> {
+pub(crate) fn leaks(sinks: &[(String, String)], secret: &str) -> Vec<String> {
     let forms = forms(secret);
     let found = sinks
         .iter()

@@ -2,6 +2,7 @@
 
 pub mod chaos;
 pub mod client;
+pub mod collector;
 pub mod database;
 pub mod folder;
 pub mod guests;

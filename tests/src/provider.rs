@@ -21,6 +21,7 @@ pub use answer::{Answer, How};
 pub struct Received {
     pub body: Value,
     pub authorization: Option<String>,
+    pub traceparent: Option<String>,
     pub path: String,
 }
 

@@ -60,6 +60,7 @@ impl Agents {
             ids,
             cursors,
             tasks,
+            ..
         } = parts.base;
         let compile = &parts.sandbox.config().compile;
         let queued = (compile.queued, compile.queued_per_tenant);

@@ -47,6 +47,7 @@ impl Billing {
             ids,
             tasks,
             cursors,
+            ..
         } = base.clone();
         let claims = caps::writer(&db, &tasks, &ids);
         let plans = Cache::builder()

@@ -15,7 +15,8 @@ use wasmtime::component::{Component, HasData, Linker};
 use super::redact::{self, Counts, Set};
 use super::{At, Config, Guard, Kind, guard};
 use crate::kit::error::{NOT_FOUND, UNAVAILABLE};
-use crate::kit::{Clock, OrgId, Result, Tasks};
+use crate::kit::trace::kinds;
+use crate::kit::{Clock, OrgId, Result, Tasks, Trace};
 use crate::sandbox::bindings::guardrail::GuardrailPre;
 use crate::sandbox::bindings::guardrail::bulkhead::agent::checks;
 use crate::sandbox::{
@@ -86,6 +87,16 @@ enum Verdict {
     Block(String),
 }
 
+impl Verdict {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Rewrite(_) => "rewrite",
+            Self::Block(_) => "block",
+        }
+    }
+}
+
 /// The components of one life of a run.
 #[derive(Clone)]
 pub struct Judge {
@@ -93,6 +104,8 @@ pub struct Judge {
     pub org: OrgId,
     pub guard: Arc<Guard>,
     pub agent: String,
+    /// The run in its trace.
+    pub trace: Trace,
 }
 
 impl Checker {
@@ -285,11 +298,17 @@ impl Judge {
                 self.org,
                 (name.to_owned(), subject.clone()),
             );
+            let trace = self.trace.clone();
             let perform = async move {
+                let span = trace.child(|| kinds::judgement(&asked.0, asked.1.at));
                 let tasks = checker.tasks.clone();
                 let check = tasks.spawn(async move { checker.check(org, &asked.0, asked.1).await });
                 let said = AbortOnDropHandle::new(check).await;
                 let said = said.unwrap_or_else(|_| Err("trap".to_owned()));
+                match &said {
+                    Ok(verdict) => span.set(kinds::VERDICT, verdict.name()),
+                    Err(failed) => span.fail(failed.clone()),
+                }
                 said.map(|verdict| verdict.kept(text_set, why_set))
             };
             text = match journal::answer::<_, Verdict, String>(journal, KIND, &request, perform)

@@ -1,9 +1,10 @@
-//! What every room is made from: the database, time, ids, cursors and tasks of this host. Made once, by the assembly.
+//! What every room is made from: the database, time, ids, cursors, tasks and traces of this host. Made once, by the
+//! assembly.
 
 use sqlx::PgPool;
 
 use super::http::Cursors;
-use super::{Clock, Ids, Random, Result, Tasks, db};
+use super::{Clock, Ids, Random, Result, Tasks, Tracing, db};
 
 /// Cheap to clone; a room keeps what it needs of it.
 #[derive(Clone, Debug)]
@@ -13,6 +14,8 @@ pub struct Base {
     pub ids: Ids,
     pub cursors: Cursors,
     pub tasks: Tasks,
+    /// Nothing, until the assembly has started them.
+    pub tracing: Tracing,
 }
 
 impl Base {
@@ -26,6 +29,7 @@ impl Base {
             ids,
             cursors,
             tasks: Tasks::current(),
+            tracing: Tracing::default(),
         })
     }
 }

@@ -14,7 +14,7 @@ pub enum Kind {
 }
 
 /// Every metric of the host.
-pub const METRICS: [(Kind, &str, &str); 23] = [
+pub const METRICS: [(Kind, &str, &str); 25] = [
     (
         Counter,
         "bulkhead_http_requests_total",
@@ -125,6 +125,16 @@ pub const METRICS: [(Kind, &str, &str); 23] = [
         Counter,
         "bulkhead_webhook_endpoints_disabled_total",
         "endpoints that were given up, by reason",
+    ),
+    (
+        Counter,
+        "bulkhead_trace_spans_exported_total",
+        "spans a collector took",
+    ),
+    (
+        Counter,
+        "bulkhead_trace_spans_dropped_total",
+        "spans no collector will see, by reason: queue, export, stop",
     ),
 ];
 

@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod random;
 pub mod secret;
 pub mod tasks;
+pub mod trace;
 
 pub use base::Base;
 pub use clock::Clock;
@@ -22,3 +23,4 @@ pub use ids::{Ids, OrgId};
 pub use random::Random;
 pub use secret::Secret;
 pub use tasks::Tasks;
+pub use trace::{Trace, Tracing};

@@ -10,7 +10,8 @@ use wasmtime::component::HasData;
 
 use super::{ChunkId, EntryId, Hit, Knowledge, Query};
 use crate::guardrails::{At, Guard};
-use crate::kit::{Error, OrgId, db};
+use crate::kit::trace::{genai, kinds};
+use crate::kit::{Error, OrgId, Trace, db};
 use crate::sandbox::bindings::bulkhead::agent::knowledge as wit;
 use crate::sandbox::{Host, Journal, journal};
 
@@ -26,6 +27,8 @@ pub struct Context {
     knowledge: Knowledge,
     org: OrgId,
     guard: Arc<Guard>,
+    /// The run in its trace.
+    trace: Trace,
     /// By handle number. A chunk found twice is kept once: chunks never change.
     hits: Vec<Arc<Found>>,
     chunks: HashMap<ChunkId, Arc<Found>>,
@@ -67,11 +70,12 @@ pub enum CiteError {
 }
 
 impl Context {
-    pub fn new(knowledge: Knowledge, org: OrgId, guard: Arc<Guard>) -> Self {
+    pub fn new(knowledge: Knowledge, org: OrgId, (guard, trace): (Arc<Guard>, Trace)) -> Self {
         Self {
             knowledge,
             org,
             guard,
+            trace,
             hits: Vec::new(),
             chunks: HashMap::new(),
         }
@@ -169,6 +173,7 @@ impl wit::Host for View<'_> {
             query.clone(),
             (answer_bytes, Arc::clone(&self.context.guard)),
         );
+        let perform = traced(self.context.trace.clone(), query.text.clone(), perform);
         let found = journal::answer(self.journal, "knowledge.search", &query, perform).await?;
         let hits = match found {
             Ok(found) => {
@@ -223,6 +228,25 @@ async fn perform(
         Ok(Err(error)) => Err(refusal(error)),
         Err(error) => Err(refusal(Error::internal(error))),
     }
+}
+
+/// The search in the run's trace.
+async fn traced(
+    trace: Trace,
+    text: String,
+    perform: impl Future<Output = Result<Vec<Found>, wit::Error>>,
+) -> Result<Vec<Found>, wit::Error> {
+    let span = trace.child(genai::retrieval);
+    span.content(genai::QUERY_TEXT, || {
+        genai::cut(&text, genai::CONTENT_BYTES_MAX).to_owned()
+    });
+    let found = perform.await;
+    match &found {
+        Ok(hits) => span.set(kinds::HITS, i64::try_from(hits.len()).unwrap_or(i64::MAX)),
+        Err(wit::Error::Invalid(_)) => span.fail("invalid"),
+        Err(wit::Error::Unavailable(_)) => span.fail("unavailable"),
+    }
+    found
 }
 
 /// The best of `hits` that fit.

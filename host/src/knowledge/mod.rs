@@ -56,6 +56,7 @@ impl Knowledge {
             ids,
             cursors,
             tasks,
+            ..
         } = base.clone();
         let config = Arc::new(config);
         Self {

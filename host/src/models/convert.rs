@@ -1,4 +1,4 @@
-//! The room's terms to and from the contract's: one variant, one line. Only `guest.rs` asks.
+//! The room's terms to and from the contract's: one variant, one line; and to a trace's words.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use super::chat::{
     ToolCall, ToolResult,
 };
 use crate::kit::Error;
+use crate::kit::trace::genai;
 use crate::sandbox::bindings::bulkhead::agent::model as wit;
 
 impl From<wit::Request> for Request {
@@ -142,6 +143,41 @@ impl TryFrom<GenerateError> for wit::Error {
 
 fn millis(wait: Duration) -> u64 {
     u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The texts of a request, as a trace carries them.
+pub(super) fn said(request: &Request) -> String {
+    let messages = request.messages.iter().map(|message| {
+        let role = match message.role {
+            Role::System => "system",
+            Role::User => "user",
+            Role::Assistant => "assistant",
+            Role::Tool => "tool",
+        };
+        (role, message.text().into())
+    });
+    genai::messages(messages)
+}
+
+/// Why a generation ended, in a trace's words.
+pub(super) fn reason(reason: wit::FinishReason) -> &'static str {
+    match reason {
+        wit::FinishReason::Stop => "stop",
+        wit::FinishReason::ToolCalls => "tool_call",
+        wit::FinishReason::MaxTokens => "length",
+        wit::FinishReason::Refused => "content_filter",
+    }
+}
+
+/// What broke a generation off, in a word.
+pub(super) fn class(error: &wit::Error) -> &'static str {
+    match error {
+        wit::Error::Invalid(_) => "invalid",
+        wit::Error::UnknownModel(_) => "unknown_model",
+        wit::Error::RateLimited(_) => "rate_limited",
+        wit::Error::Provider(_) => "provider",
+        wit::Error::Broken(_) => "broken",
+    }
 }
 
 /// The characters a model wrote for a recorded chunk.

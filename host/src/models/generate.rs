@@ -8,7 +8,8 @@ use tokio_util::task::AbortOnDropHandle;
 use super::resolve::Target;
 use super::{Chunk, Finish, GenerateError, Models, Request, Resolved, offline};
 use crate::billing::{Generation, Meter, Tokens, meter};
-use crate::kit::OrgId;
+use crate::kit::trace::{Span, genai};
+use crate::kit::{OrgId, Trace};
 use crate::sandbox::Intent;
 
 /// Pieces that wait for their reader before the provider's stream is no longer read.
@@ -21,10 +22,17 @@ type Piece = Result<Chunk, GenerateError>;
 pub struct Stream {
     chunks: mpsc::Receiver<Piece>,
     ended: bool,
+    /// The generation in the run's trace; ends with this.
+    span: Span,
     _task: AbortOnDropHandle<()>,
 }
 
 impl Stream {
+    /// The generation in the run's trace: whoever takes the pieces says what became of it.
+    pub(super) fn take_span(&mut self) -> Span {
+        std::mem::take(&mut self.span)
+    }
+
     /// The next piece; `None` after the end and after an error.
     pub async fn next(&mut self) -> Result<Option<Chunk>, GenerateError> {
         if self.ended {
@@ -48,12 +56,12 @@ impl Models {
         org: OrgId,
         alias: &str,
         request: Request,
-        (meter, intent): (&Meter, &Intent),
+        (meter, intent, trace): (&Meter, &Intent, &Trace),
     ) -> Result<(Resolved, Stream), GenerateError> {
         request.check()?;
         let (tell, told) = oneshot::channel();
         let (send, chunks) = mpsc::channel(CHUNKS_QUEUED);
-        let (models, alias) = (self.clone(), alias.to_owned());
+        let (models, alias, trace) = (self.clone(), alias.to_owned(), trace.clone());
         let mut out = Out {
             chunks: send,
             meter: meter.clone(),
@@ -65,8 +73,11 @@ impl Models {
         };
         let task = AbortOnDropHandle::new(self.tasks.spawn(async move {
             let target = match models.resolve_patiently(org, &alias).await {
-                Ok((resolved, target)) => {
-                    tell.send(Ok(resolved.clone())).map(|()| (resolved, target))
+                Ok((resolved, mut target)) => {
+                    let span = trace.child(|| genai::chat(&resolved.model, &target.provider()));
+                    target.stands_in(&span.trace());
+                    tell.send(Ok((resolved.clone(), span)))
+                        .map(|()| (resolved, target))
                 }
                 Err(error) => return drop(tell.send(Err(error))),
             };
@@ -83,10 +94,11 @@ impl Models {
                 let _ = out.chunks.send(Err(error)).await;
             }
         }));
-        let resolved = told.await.map_err(|_| interrupted())??;
+        let (resolved, span) = told.await.map_err(|_| interrupted())??;
         let stream = Stream {
             chunks,
             ended: false,
+            span,
             _task: task,
         };
         Ok((resolved, stream))

@@ -17,7 +17,8 @@ use crate::billing::caps;
 use crate::billing::{Gate, Meter, meter};
 use crate::guardrails::redact::Counts;
 use crate::guardrails::{At, Guard, Judge};
-use crate::kit::OrgId;
+use crate::kit::trace::{Span, genai};
+use crate::kit::{OrgId, Trace};
 use crate::sandbox::bindings::bulkhead::agent::model as wit;
 use crate::sandbox::journal::unreadable;
 use crate::sandbox::{Blocked, Host, Intended, Intent, Journal, Repeat, Ticket};
@@ -45,6 +46,8 @@ pub struct Context {
     pub judge: Option<Judge>,
     /// What may forbid the run another generation.
     pub gate: Gate,
+    /// The run in its trace.
+    pub trace: Trace,
 }
 
 /// The models of a guest's organization, for one call.
@@ -90,11 +93,13 @@ struct Taking {
     /// `None` once it is recorded.
     ticket: Option<Ticket>,
     taken: Recorded,
+    span: Span,
 }
 
 impl Drop for Taking {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
+            self.taken.tell(&self.span);
             ticket.leave(json!({ "ok": self.taken }), true);
         }
     }
@@ -106,6 +111,8 @@ impl Taking {
         let Some(ticket) = self.ticket.take() else {
             return Ok(());
         };
+        self.taken.tell(&self.span);
+        drop(std::mem::take(&mut self.span));
         let response = json!({ "ok": self.taken });
         journal
             .end(ticket, response, self.taken.error.is_none())
@@ -283,8 +290,13 @@ impl View<'_> {
         request: Request,
     ) -> wasmtime::Result<Result<Source, wit::Error>> {
         let Context {
-            models, org, meter, ..
+            models,
+            org,
+            meter,
+            trace,
+            ..
         } = &*self.context;
+        let prompt = trace.takes_content().then(|| convert::said(&request));
         let input_estimate = meter::estimate(request.chars());
         if let Some(dimension) = self.context.gate.refuses(meter, input_estimate).await? {
             let response = serde_json::to_value(Answer::Cap(dimension))?;
@@ -294,11 +306,15 @@ impl View<'_> {
             return Err(wasmtime::Error::new(caps::ends(dimension)));
         }
         let started = models
-            .generate(*org, alias, request, (meter, &intent))
+            .generate(*org, alias, request, (meter, &intent, trace))
             .await;
         let ticket = intent.into_ticket();
         match started {
-            Ok((Resolved { connection, model }, stream)) => {
+            Ok((Resolved { connection, model }, mut stream)) => {
+                let span = stream.take_span();
+                if let Some(prompt) = prompt {
+                    span.content(genai::INPUT_MESSAGES, || prompt);
+                }
                 let taken = Recorded {
                     connection,
                     model,
@@ -312,7 +328,11 @@ impl View<'_> {
                 let ticket = Some(ticket);
                 Ok(Ok(Source::Live {
                     stream: Box::new(Clean::new(stream, &self.context.guard)),
-                    taking: Taking { ticket, taken },
+                    taking: Taking {
+                        ticket,
+                        taken,
+                        span,
+                    },
                 }))
             }
             Err(error) => {

@@ -53,6 +53,7 @@ impl Models {
             ids,
             cursors,
             tasks,
+            ..
         } = base.clone();
         let random = ids.random().clone();
         Self {

@@ -8,6 +8,7 @@ use super::convert;
 use crate::billing::caps::Dimension;
 use crate::billing::{Tokens, meter};
 use crate::guardrails::redact::Counts;
+use crate::kit::trace::{Span, genai, kinds};
 use crate::sandbox::bindings::bulkhead::agent::model as wit;
 use crate::sandbox::journal::{TookMore, unreadable};
 
@@ -80,6 +81,35 @@ impl Recorded {
                 ..Tokens::default()
             },
         }
+    }
+
+    /// Says in the run's trace what became of it.
+    pub(super) fn tell(&self, span: &Span) {
+        if !span.is_recording() {
+            return;
+        }
+        let tokens = self.tokens();
+        genai::usage(span, (tokens.input, tokens.output));
+        genai::cached(span, tokens.cached);
+        if tokens.estimated {
+            span.set(kinds::ESTIMATED, true);
+        }
+        if let Some(wit::Chunk::Finish(finish)) = self.chunks.back() {
+            genai::finished(span, convert::reason(finish.reason));
+        } else if let Some(error) = &self.error {
+            span.fail(convert::class(error));
+        } else {
+            span.set(kinds::CUT_SHORT, true);
+        }
+        span.content(genai::OUTPUT_MESSAGES, || {
+            let mut text = String::new();
+            for chunk in &self.chunks {
+                if let wit::Chunk::Text(more) = chunk {
+                    text.push_str(more);
+                }
+            }
+            genai::messages(std::iter::once(("assistant", text.into())))
+        });
     }
 
     pub(super) fn of(&self, seq: i32) -> meter::Of {

@@ -4,7 +4,8 @@
 use reqwest::Url;
 
 use super::{ConnectionId, GenerateError, Kind, Models, store};
-use crate::kit::{Error, OrgId, Secret, db};
+use crate::kit::trace::genai::Provider;
+use crate::kit::{Error, OrgId, Secret, Trace, db};
 
 /// What answers to an alias the organization gave no connection.
 const BUILT_IN: &str = "default";
@@ -31,6 +32,29 @@ pub(super) struct Endpoint {
     pub(super) id: ConnectionId,
     pub(super) base_url: Url,
     pub(super) api_key: Option<Secret>,
+    /// Where the generation stands in a trace.
+    pub(super) traceparent: Option<String>,
+}
+
+impl Target {
+    /// Who answers, as a trace names it.
+    pub(super) fn provider(&self) -> Provider {
+        match self {
+            Self::Offline => Provider::built_in(),
+            Self::OpenAi(endpoint) => {
+                let url = &endpoint.base_url;
+                let port = url.port_or_known_default().unwrap_or_default();
+                Provider::openai(url.host_str().unwrap_or_default(), port)
+            }
+        }
+    }
+
+    /// Tells the provider where it stands in a trace.
+    pub(super) fn stands_in(&mut self, trace: &Trace) {
+        if let Self::OpenAi(endpoint) = self {
+            endpoint.traceparent = trace.traceparent();
+        }
+    }
 }
 
 impl Models {
@@ -89,6 +113,7 @@ impl Models {
             id: row.id,
             base_url: Url::parse(base_url).map_err(Error::internal)?,
             api_key,
+            traceparent: None,
         })
     }
 

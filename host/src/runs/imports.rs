@@ -14,7 +14,7 @@ use super::log::Record;
 use crate::agents::{Agents, Digest, Fits};
 use crate::billing;
 use crate::guardrails::{Checker, Guardrails, Judge};
-use crate::kit::{Code, Error, Result, Tasks};
+use crate::kit::{Code, Error, Result, Tasks, Trace};
 use crate::knowledge::{self, Knowledge};
 use crate::models::{self, Models};
 use crate::sandbox::bindings::bulkhead::agent as wit;
@@ -80,6 +80,7 @@ pub(super) struct Of<'a> {
     pub(super) tokens: &'a billing::Meter,
     pub(super) gate: &'a billing::Gate,
     pub(super) tasks: &'a Tasks,
+    pub(super) trace: Trace,
 }
 
 impl Capabilities {
@@ -98,6 +99,7 @@ impl Capabilities {
             tokens: &work.tokens,
             gate: &work.gate,
             tasks,
+            trace: work.span.trace(),
         };
         self.guest_of(host, Box::new(journal), of)
     }
@@ -110,6 +112,7 @@ impl Capabilities {
             org,
             guard: of.record.guard(),
             agent: of.agent.to_owned(),
+            trace: of.trace.clone(),
         };
         Guest {
             journal,
@@ -121,11 +124,12 @@ impl Capabilities {
                 guard: of.record.guard(),
                 judge: Some(judge.clone()),
                 gate: of.gate.clone(),
+                trace: of.trace.clone(),
             },
             knowledge: knowledge::guest::Context::new(
                 self.knowledge.clone(),
                 org,
-                of.record.guard(),
+                (of.record.guard(), of.trace),
             ),
             talk: guest::Context::new(
                 Arc::clone(of.record),

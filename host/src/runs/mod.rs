@@ -28,7 +28,7 @@ use crate::conversations::Conversations;
 use crate::id;
 use crate::kit::commit::Writer;
 use crate::kit::http::Cursors;
-use crate::kit::{Clock, Ids, Tasks};
+use crate::kit::{Clock, Ids, Tasks, Tracing};
 use crate::limits::Limits;
 use crate::sandbox::{Sandbox, Scheduler};
 
@@ -54,6 +54,7 @@ struct Inner {
     ids: Ids,
     cursors: Cursors,
     tasks: Tasks,
+    tracing: Tracing,
     limits: Limits,
     billing: Billing,
     agents: Agents,

@@ -112,6 +112,7 @@ impl Runs {
             ids,
             cursors,
             tasks,
+            tracing,
         } = parts.base;
         let shape = Shape {
             lanes: config.commit_lanes,
@@ -131,6 +132,7 @@ impl Runs {
                 ids,
                 cursors,
                 tasks,
+                tracing,
                 limits: parts.limits,
                 billing: parts.billing,
                 agents: parts.agents,

@@ -35,6 +35,8 @@ pub struct NewRow {
     pub node: NodeId,
     pub created_by: KeyId,
     pub created_at: OffsetDateTime,
+    /// What its lives are children of; none where it began without traces.
+    pub traceparent: Option<String>,
 }
 
 impl NewRow {

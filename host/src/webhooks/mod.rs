@@ -49,6 +49,7 @@ impl Webhooks {
             ids,
             cursors,
             tasks,
+            ..
         } = base.clone();
         let shape = Shape {
             lanes: 1,

@@ -72,7 +72,11 @@ impl Run {
     fn new(room: &Room, recorded: Vec<Value>) -> Self {
         let now = room.clock.now();
         Self {
-            context: Context::new(room.node("a"), room.org(), Guard::new(Arc::default())),
+            context: Context::new(
+                room.node("a"),
+                room.org(),
+                (Guard::new(Arc::default()), Default::default()),
+            ),
             host: Host::new(Limits::default(), Meter::new(now), [7; 32]),
             tape: Tape {
                 recorded: recorded.into(),

@@ -82,6 +82,7 @@ fn base(db: &PgPool, clock: &Clock) -> Base {
         ids: Ids::new(clock.clone(), Random::system()),
         cursors: Cursors::new(b"test"),
         tasks: Tasks::current(),
+        tracing: Default::default(),
     }
 }
 

@@ -145,6 +145,7 @@ impl Life {
                 guard: Guard::new(Arc::default()),
                 judge: None,
                 gate: Gate::open(),
+                trace: Default::default(),
             },
             host: Host::new(Limits::default(), meter, [7; 32]),
             tape,

@@ -209,7 +209,12 @@ async fn a_dropped_generation_closes_its_socket_at_once() {
         let intent = intent::to_generate(&room.pool).await;
         let started = room
             .models
-            .generate(room.org(), "default", request("go"), (&meter, &intent))
+            .generate(
+                room.org(),
+                "default",
+                request("go"),
+                (&meter, &intent, &Default::default()),
+            )
             .await;
         let (_, mut stream) = started.unwrap();
         room.provider.received(round + 1).await;

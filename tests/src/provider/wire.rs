@@ -33,6 +33,7 @@ pub(super) async fn read_request(stream: &mut TcpStream) -> Option<Received> {
     Some(Received {
         body: serde_json::from_slice(&bytes[head_end..]).unwrap_or(Value::Null),
         authorization: header("authorization"),
+        traceparent: header("traceparent"),
         path: head.split(' ').nth(1).unwrap_or_default().to_owned(),
     })
 }

@@ -1,5 +1,6 @@
 //! The id of a request: taken from `x-request-id` where it is sane, else minted; echoed in the answer, in problems
-//! and in every log line of the request; and the address it came from. Panics of a handler end here as a problem.
+//! and in every log line of the request; the address it came from; and its place in a trace, which `traceparent` says
+//! on the way in and on the way out. Panics of a handler end here as a problem.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -12,7 +13,8 @@ use axum::response::{IntoResponse, Response};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use crate::kit::{Error, Ids};
+use crate::kit::trace::{self, Span, kinds};
+use crate::kit::{Error, Ids, Trace, Tracing};
 
 const HEADER: &str = "x-request-id";
 
@@ -35,6 +37,7 @@ pub struct Peer(pub SocketAddr);
 struct Current {
     id: RequestId,
     ip: Option<IpAddr>,
+    trace: Trace,
 }
 
 tokio::task_local! {
@@ -51,6 +54,12 @@ pub fn ip() -> Option<IpAddr> {
     CURRENT.try_with(|current| current.ip).ok().flatten()
 }
 
+/// The place of the request being answered in its trace.
+pub fn trace() -> Trace {
+    let trace = CURRENT.try_with(|current| current.trace.clone());
+    trace.unwrap_or_default()
+}
+
 /// `work` under the id and the span of the request being answered, wherever it is spawned.
 pub fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> {
     let current = CURRENT.try_with(Clone::clone).ok();
@@ -65,7 +74,7 @@ pub fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> {
 
 /// The outermost layer: names the request, times it, counts it.
 pub async fn identify(
-    axum::extract::State(ids): axum::extract::State<Ids>,
+    axum::extract::State((ids, tracing)): axum::extract::State<(Ids, Tracing)>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -75,25 +84,44 @@ pub async fn identify(
         .extensions()
         .get::<MatchedPath>()
         .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
-    let span = tracing::info_span!("request", id = %id, method = %request.method(), route);
-    let method = request.method().clone();
+    let method = method_label(request.method());
+    let span = begin(&tracing, &request, (method, &route));
+    let trace = span.trace();
+    let log = tracing::info_span!("request", id = %id, method = %request.method(), route, trace = tracing::field::Empty);
+    if let Some(id) = trace.id() {
+        log.record("trace", id);
+    }
     let current = Current {
         id: id.clone(),
         ip: request.extensions().get().map(|Peer(peer)| peer.ip()),
+        trace: trace.clone(),
     };
-    let answer = CURRENT.scope(current, next.run(request).instrument(span));
+    let answer = CURRENT.scope(current, next.run(request).instrument(log));
     let mut response = answer.await;
     metrics::counter!(
         "bulkhead_http_requests_total",
-        "method" => method_label(&method),
+        "method" => method,
         "route" => route,
         "status" => response.status().as_u16().to_string(),
     )
     .increment(1);
+    kinds::answered(&span, response.status().as_u16());
+    if let Some(Ok(value)) = trace.traceparent().map(HeaderValue::try_from) {
+        response.headers_mut().insert(trace::HEADER, value);
+    }
     if let Ok(value) = HeaderValue::from_str(&id.0) {
         response.headers_mut().insert(HEADER, value);
     }
     response
+}
+
+/// The span of a request; health checks have none.
+fn begin(tracing: &Tracing, request: &Request, (method, route): (&'static str, &str)) -> Span {
+    if !tracing.is_on() || matches!(route, "/livez" | "/readyz") {
+        return Span::default();
+    }
+    let from = tracing.from_headers(request.headers());
+    tracing.span(&from, || kinds::request(method, route))
 }
 
 /// What a panicking handler is answered with; the panic hook has logged the panic itself.

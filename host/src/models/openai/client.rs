@@ -14,7 +14,7 @@ use super::request;
 use super::scrub::Scrub;
 use super::sse::Events;
 use crate::kit::egress::Egress;
-use crate::kit::{Clock, Random};
+use crate::kit::{Clock, Random, trace};
 use crate::models::generate::Out;
 use crate::models::resolve::Endpoint;
 use crate::models::{Config, GenerateError, Request};
@@ -95,6 +95,9 @@ impl OpenAi {
             .body(body);
         if let Some(key) = &endpoint.api_key {
             request = request.bearer_auth(key.expose());
+        }
+        if let Some(traceparent) = &endpoint.traceparent {
+            request = request.header(trace::HEADER, traceparent);
         }
         let response = tokio::time::timeout(self.config.first_byte(), request.send())
             .await

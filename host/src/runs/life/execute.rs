@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
+use super::traced;
 use crate::agents::Resolved;
 use crate::billing;
 use crate::kit::error::UNAVAILABLE;
+use crate::kit::trace::Span;
 use crate::kit::{Error, Result, clock};
 use crate::limits::Effective;
 use crate::runs::imports::Guest;
@@ -55,6 +57,8 @@ pub struct Work {
     pub waits: &'static str,
     /// Its stop was not effective in time.
     pub escalated: AtomicBool,
+    /// This life in the run's trace.
+    pub span: Span,
 }
 
 impl Work {
@@ -79,6 +83,7 @@ impl Work {
             used: Usage::default(),
             waits: QUEUED,
             escalated: AtomicBool::new(false),
+            span: Span::default(),
         }
     }
 }
@@ -123,7 +128,7 @@ impl Runs {
         match outcome(ended) {
             Outcome::Ended(ended) => self.finish(&work, ended, log.as_ref()).await,
             Outcome::Leaves { wake_at } => self.let_go(&work, wake_at).await,
-            Outcome::Lost => {}
+            Outcome::Lost => traced::left(&work, "lost"),
         }
         self.inner.live.remove(&work.record.live);
         work.record.live.release();

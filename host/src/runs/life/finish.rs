@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 
 use super::execute::{Ended, Stopped, Work, in_flight};
 use super::kept::{clean, guest_log, kept};
+use super::traced;
 use crate::billing::caps::{self, CAP_REACHED, Dimension};
 use crate::billing::meter::KNOWLEDGE;
 use crate::billing::{Bill, UsageRecord};
@@ -86,10 +87,12 @@ impl Runs {
         match written {
             Ok(()) => {}
             Err(error) if error.is(FENCED) => {
+                traced::left(work, "lost");
                 tracing::warn!(run = %work.row.run, "a run ended here that another host has by now");
             }
             Err(error) => {
                 // The run stays open under this node's lease; the recovery job goes on with it.
+                traced::left(work, "lost");
                 tracing::error!(run = %work.row.run, %error, cause = error.chain(), "a run's end was not written");
             }
         }
@@ -173,6 +176,7 @@ impl Runs {
         let place = (now, rest.next_event);
         let flagged = by.map(|by| notices::flagged(&work.row, agent, by, place));
         let answer = answer(work, (&rest.text, verdict.stop_reason), now)?;
+        let said = work.span.content_of(&rest.text);
         let end = End {
             state: verdict.state,
             stop_reason: verdict.stop_reason.to_owned(),
@@ -205,6 +209,7 @@ impl Runs {
             .await?
             .wait()
             .await?;
+        traced::ended(work, how, (&usage, said));
         metrics::counter!("bulkhead_runs_ended_total", "state" => verdict.state, "stop_reason" => verdict.stop_reason)
             .increment(1);
         metrics::histogram!("bulkhead_run_duration_seconds").record(usage.wall_ms as f64 / 1_000.0);

@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 
 use super::execute::Work;
 use super::finish::usage;
+use super::traced;
 use crate::kit::Result;
 use crate::runs::Runs;
 use crate::runs::log::Change;
@@ -14,7 +15,14 @@ use crate::runs::log::change::{FENCED, Leave};
 
 impl Runs {
     pub(super) async fn let_go(&self, work: &Work, wake_at: Option<OffsetDateTime>) {
-        match self.write_leave(work, wake_at).await {
+        let written = self.write_leave(work, wake_at).await;
+        let how = match (&written, wake_at) {
+            (Ok(()), Some(_)) => "suspended",
+            (Ok(()), None) => "handed_over",
+            (Err(_), _) => "lost",
+        };
+        traced::left(work, how);
+        match written {
             Ok(()) if wake_at.is_some() => {
                 metrics::counter!("bulkhead_runs_suspended_total").increment(1);
             }

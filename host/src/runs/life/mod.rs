@@ -8,6 +8,7 @@ mod kept;
 mod leave;
 mod resume;
 mod store;
+mod traced;
 
 use sqlx::PgPool;
 

@@ -78,6 +78,7 @@ impl Runs {
         let record = self.record(claimed.key(), live, &[], &guard);
         let bound = (claimed.resolved, limits);
         let mut work = Work::new(claimed.row, bound, Vec::new(), record);
+        work.span = self.goes_on(&work.row, &work.resolved.name);
         // Its node may have held something for it.
         let (org, run) = (work.row.org, work.row.run.0);
         work.gate = self.inner.billing.gate(org, run, Held::APart);

@@ -84,6 +84,7 @@ struct ClaimedRow {
     conversation: Option<ConversationId>,
     created_by: Option<Uuid>,
     created_at: OffsetDateTime,
+    traceparent: Option<String>,
     term: i32,
     deaths: i32,
     cancel_requested_at: Option<OffsetDateTime>,
@@ -128,6 +129,7 @@ impl ClaimedRow {
                 node,
                 created_by: KeyId(self.created_by.unwrap_or_default()),
                 created_at: self.created_at,
+                traceparent: self.traceparent,
             },
             term: self.term,
             deaths: self.deaths,
@@ -170,7 +172,7 @@ pub(super) async fn claim(
              and v.org_id = r.org_id and v.agent_id = r.agent_id and v.number = r.version
            returning r.org_id as "org: OrgId", r.id as "run: RunId", r.agent_id as "agent: AgentId", r.version, r.channel,
              r.input::text as "input!", r.seed, r.deadline_at, r.fuel_max, r.limits_digest,
-             r.conversation_id as "conversation: ConversationId", r.created_by, r.created_at, r.term, r.deaths,
+             r.conversation_id as "conversation: ConversationId", r.created_by, r.created_at, r.traceparent, r.term, r.deaths,
              r.cancel_requested_at, c.state as was, r.suspended_usage::text as suspended_usage, v.digest,
              v.manifest ->> 'model' as model, v.manifest -> 'guardrails' as guardrails,
              (select a.name from agents a where a.org_id = r.org_id and a.id = r.agent_id) as "name!""#,
@@ -209,7 +211,7 @@ pub(super) async fn claim_due(
              and v.org_id = r.org_id and v.agent_id = r.agent_id and v.number = r.version
            returning r.org_id as "org: OrgId", r.id as "run: RunId", r.agent_id as "agent: AgentId", r.version, r.channel,
              r.input::text as "input!", r.seed, r.deadline_at, r.fuel_max, r.limits_digest,
-             r.conversation_id as "conversation: ConversationId", r.created_by, r.created_at, r.term, r.deaths,
+             r.conversation_id as "conversation: ConversationId", r.created_by, r.created_at, r.traceparent, r.term, r.deaths,
              r.cancel_requested_at, c.state as was, r.suspended_usage::text as suspended_usage, v.digest,
              v.manifest ->> 'model' as model, v.manifest -> 'guardrails' as guardrails,
              (select a.name from agents a where a.org_id = r.org_id and a.id = r.agent_id) as "name!""#,

@@ -11,7 +11,7 @@ use super::report::Beyond;
 use crate::agents::Resolved;
 use crate::billing;
 use crate::guardrails::{At, Guard};
-use crate::kit::{Error, OrgId, Result};
+use crate::kit::{Error, OrgId, Result, Trace};
 use crate::limits::Effective;
 use crate::runs::imports::{Guest, Of};
 use crate::runs::life::execute::{Ended, FULL_PAUSE, turn};
@@ -161,6 +161,8 @@ impl Runs {
             tokens: &attempt.tokens,
             gate: &billing::Gate::open(),
             tasks: &self.inner.tasks,
+            // A replay has no effects, and no spans.
+            trace: Trace::default(),
         };
         self.inner
             .capabilities

@@ -14,6 +14,7 @@ use crate::agents::Resolved;
 use crate::billing::Held;
 use crate::guardrails::{self, Guard, Occurred, Rewrite, Violation, redact};
 use crate::identity::Caller;
+use crate::kit::trace::Span;
 use crate::kit::{Code, Error, Result};
 use crate::limits::Effective;
 use crate::runs::life::execute::Work;
@@ -41,7 +42,7 @@ impl Runs {
         &self,
         caller: &Caller,
         agent: &str,
-        new: NewRun,
+        mut new: NewRun,
         id: Option<Uuid>,
     ) -> Result<Started> {
         self.may_take_runs().await?;
@@ -62,7 +63,6 @@ impl Runs {
             .await?;
         let mut asked = self.check(&new, &limits, joined)?;
         let mut messages = self.before(caller, joined).await?;
-        let mut new = new;
         let gates = (&resolved, &*limits);
         let (held, rewrites, admitted) = self
             .admit(caller, run, gates, (&messages, &mut asked, &mut new))
@@ -71,7 +71,7 @@ impl Runs {
         messages.append(&mut asked);
         let live = Live::new(run);
         let events = Stream::from_birth(self.source(), (caller.org, run), &live);
-        let row = self.row(
+        let (row, span) = self.row(
             caller,
             (&resolved, &limits),
             &new,
@@ -92,6 +92,7 @@ impl Runs {
         let violations = self.rewritten(&row, row.created_at, &rewrites);
         let mut work = Work::new(row.clone(), (resolved, limits), messages, record);
         work.gate = self.inner.billing.gate(caller.org, run.0, held);
+        work.span = span;
         let begin = Change::Begin {
             live: Arc::clone(&live),
             row: Box::new(row),
@@ -227,6 +228,7 @@ impl Runs {
         // A client that is gone hears nothing; its run goes on.
         let _ = tell.send(durable);
         if !begun {
+            work.span.fail("not_started");
             self.inner.live.remove(&live);
             let (org, run) = (work.row.org, work.row.run.0);
             self.inner.billing.give_back(org, run, held).await;
@@ -236,17 +238,18 @@ impl Runs {
         self.execute(work, admitted).await;
     }
 
+    /// Its row, and its first life in its trace.
     fn row(
         &self,
         caller: &Caller,
         (resolved, limits): (&Resolved, &Effective),
         new: &NewRun,
         (run, messages, admitted): (RunId, &[Message], &Admitted),
-    ) -> Result<NewRow> {
+    ) -> Result<(NewRow, Span)> {
         let now = self.inner.clock.now();
         let wall = new.deadline_ms.unwrap_or(limits.each.wall_ms.value);
         let fuel = new.max_fuel.unwrap_or(limits.each.fuel.value);
-        Ok(NewRow {
+        let mut row = NewRow {
             org: caller.org,
             run,
             agent: resolved.agent,
@@ -271,6 +274,9 @@ impl Runs {
             node: self.inner.node,
             created_by: caller.key,
             created_at: now,
-        })
+            traceparent: None,
+        };
+        let span = self.begins(&mut row, &resolved.name, messages);
+        Ok((row, span))
     }
 }
