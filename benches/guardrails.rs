@@ -126,8 +126,8 @@ async fn verdicts(rounds: usize) {
     table(
         "Verdicts on 8 kB",
         &format!(
-            "`cargo bench --bench guardrails`: {rounds} verdicts of each kind (2,000 at the entry), one at a time, in \
-             process; kinds that count are asked before and after a generation, before a tool and at the end."
+            "`cargo bench --bench guardrails`: {rounds} verdicts of each kind (at most 2,000 at the entry), one at a \
+             time, in process; kinds that count are asked before and after a generation, before a tool and at the end."
         ),
         &["kind", "text", "p50", "p99", "max"],
         &rows,

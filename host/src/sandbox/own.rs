@@ -39,7 +39,8 @@ impl OwnTime {
             if left.is_zero() {
                 return;
             }
-            tokio::time::sleep(left).await;
+            // One that has little left may wait long for its turn: it is not asked at every tick.
+            tokio::time::sleep(left.max(most / 10)).await;
         }
     }
 
