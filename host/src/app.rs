@@ -79,8 +79,8 @@ impl App {
 
         let (identity, conversations) = (Identity::new(&base), Conversations::new(&base));
         let guardrails = Guardrails::new(&base, config.guardrails.clone());
-        let billing =
-            Billing::new(&base, config.billing.clone()).map_err(|what| BAD_CONFIG.because(what))?;
+        let billing = Billing::new(&base, Egress::new()?, config.billing.clone())
+            .map_err(|what| BAD_CONFIG.because(what))?;
         billing.check_tiers().await?;
         let audit = Audit::open(&base, &seal, audit_config(&config)).await?;
         let refusals = Refusals::new(&base, config.audit.refusals_per_minute);

@@ -5,10 +5,12 @@ use bulkhead::invariants::{CHECKED, check};
 use bulkhead_tests::host::eventually;
 use bulkhead_tests::provider::{Answer, Provider};
 use bulkhead_tests::receiver::Receiver;
+use bulkhead_tests::stripe::Stripe;
 use bulkhead_tests::{Client, TestHost};
 use serde_json::json;
 use sqlx::PgPool;
 
+use crate::billing::stripe::charge;
 use crate::guests;
 
 /// A statement that breaks an invariant of run `$1`, or, with an API key in it, of `$2`.
@@ -77,6 +79,49 @@ const PLANTED: &[Planted] = &[
         "with run as (select org_id from runs where id = $1)
          update usage_rollups set runs = runs + 1 where org_id = (select org_id from run)",
         "its sums say",
+    ),
+    planted(
+        "I6",
+        "update billing_rows set exports = 2, attempts = 2 where org_id = (select org_id from runs where id = $1)",
+        "is exported and was exported 2 times in 2 attempts",
+    ),
+    planted(
+        "I6",
+        "update billing_rows set exports = 0 where org_id = (select org_id from runs where id = $1)",
+        "is exported and was exported 0 times",
+    ),
+    // Exported, and about to be sent again.
+    planted(
+        "I6",
+        "update billing_rows set state = 'waiting', settled_at = null, first_attempt_at = null
+         where org_id = (select org_id from runs where id = $1)",
+        "is waiting and was exported 1 times",
+    ),
+    planted(
+        "I6",
+        "delete from billing_rows where org_id = (select org_id from runs where id = $1) and meter = 'runs'",
+        "its rows say 0",
+    ),
+    // The same usage under another identifier.
+    planted(
+        "I6",
+        "insert into billing_rows (org_id, id, meter, day, value, at, state)
+         select org_id, gen_random_uuid(), meter, day, value, at, 'waiting' from billing_rows
+         where org_id = (select org_id from runs where id = $1) and meter = 'runs'",
+        "reports 1 runs of",
+    ),
+    planted(
+        "I6",
+        "with r as (
+           update billing_rows set value = value + 1
+           where org_id = (select org_id from runs where id = $1) and meter = 'runs' returning org_id, day)
+         update billing_days d set runs = runs + 1 from r where d.org_id = r.org_id and d.day = r.day",
+        "its rows say 2, its sums 1",
+    ),
+    planted(
+        "I6",
+        "delete from billing_days where org_id = (select org_id from runs where id = $1)",
+        "which nobody reports",
     ),
     planted("I9", "update usage_steps set org_id = gen_random_uuid() where run_id = $1", "usage of generations of run_"),
     planted(
@@ -196,6 +241,8 @@ async fn found(db: &PgPool, planted: &Planted, run: uuid::Uuid, key: &str) -> Ve
         "usage_steps",
         "usage_unfolded",
         "usage_rollups",
+        "billing_rows",
+        "billing_days",
         "conversations",
     ];
     for table in tables {
@@ -237,7 +284,10 @@ async fn found(db: &PgPool, planted: &Planted, run: uuid::Uuid, key: &str) -> Ve
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_violation_is_found() {
-    let host = TestHost::start().await;
+    let stripe = Stripe::start().await;
+    let url = stripe.url.clone();
+    let host = TestHost::start_with(move |config| charge(config, &url)).await;
+    stripe.at(host.clock());
     let (client, provider, run) = a_run(&host).await;
     host.run_jobs().await;
     let sound = check(host.db())
@@ -247,8 +297,10 @@ async fn each_violation_is_found() {
     for planted in PLANTED {
         let found = found(host.db(), planted, run, &client.key).await;
         let named = found.iter().any(|detail| {
-            // Sums are of an organization's day, not of one run.
-            let whose = detail.contains(&run.simple().to_string()) || detail.starts_with("org_");
+            // Sums, and what is reported of them, are of an organization's day, not of one run.
+            let whose = detail.contains(&run.simple().to_string())
+                || detail.starts_with("org_")
+                || detail.starts_with("bill_");
             detail.contains(planted.told) && whose
         });
         assert!(named, "{}: {found:?} for {}", planted.invariant, planted.by);

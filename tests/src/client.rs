@@ -83,7 +83,7 @@ impl Client {
 
     /// The same without a key.
     pub fn anonymous(&self, method: Method, path: &str) -> RequestBuilder {
-        let absolute = ["/v1", "/livez", "/readyz", "/openapi.json"];
+        let absolute = ["/v1", "/stripe", "/livez", "/readyz", "/openapi.json"];
         let url = if path.starts_with("http") {
             path.to_owned()
         } else if absolute.iter().any(|start| path.starts_with(start)) {

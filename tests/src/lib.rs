@@ -13,6 +13,7 @@ pub mod logs;
 pub mod provider;
 pub mod raw;
 pub mod receiver;
+pub mod stripe;
 
 pub use client::Client;
 pub use host::TestHost;

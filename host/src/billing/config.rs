@@ -1,9 +1,11 @@
-//! What the operator says of tiers and prices.
+//! What the operator says of tiers, prices and the payment provider.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::charge::{Charging, stripe};
 use super::prices::Row;
 
 /// The limits and prices of this room.
@@ -24,6 +26,12 @@ pub struct Config {
     pub fold_runs: i64,
     /// What a run holds of a cap and never began is given back after so long.
     pub hold_ms: u64,
+    /// Who charges for usage.
+    pub provider: Charging,
+    pub stripe: stripe::Config,
+    /// How often usage is reported, and how long a host that is silent keeps what it reports.
+    pub export_ms: u64,
+    pub export_lease_ms: u64,
 }
 
 impl Default for Config {
@@ -37,6 +45,16 @@ impl Default for Config {
             fold_ms: 2_000,
             fold_runs: 5_000,
             hold_ms: 120_000,
+            provider: Charging::None,
+            stripe: stripe::Config::default(),
+            export_ms: 60_000,
+            export_lease_ms: 120_000,
         }
+    }
+}
+
+impl Config {
+    pub(super) fn export_lease(&self) -> Duration {
+        Duration::from_millis(self.export_lease_ms)
     }
 }

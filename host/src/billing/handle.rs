@@ -6,10 +6,13 @@ use std::time::Duration;
 use moka::future::Cache;
 use sqlx::PgPool;
 
+use super::charge::{self, Provider};
 use super::prices::Prices;
 use super::tiers::Plan;
 use super::{Config, caps};
 use crate::kit::commit::Writer;
+use crate::kit::egress::Egress;
+use crate::kit::http::Cursors;
 use crate::kit::{Base, Clock, Ids, OrgId, Result, Tasks};
 
 /// The room's handle.
@@ -29,17 +32,21 @@ pub(super) struct Inner {
     /// What another node was told is seen within half a second.
     pub(super) plans: Cache<OrgId, Arc<Plan>>,
     pub(super) claims: Writer<caps::Claim>,
+    pub(super) cursors: Cursors,
+    pub(super) provider: Arc<dyn Provider>,
 }
 
 impl Billing {
     /// The database must be migrated. Refuses a configuration that cannot be used, by its key.
-    pub fn new(base: &Base, config: Config) -> Result<Self, String> {
+    pub fn new(base: &Base, egress: Egress, config: Config) -> Result<Self, String> {
         let prices = Prices::read(&config)?;
+        let provider = charge::provider(&config, egress)?;
         let Base {
             db,
             clock,
             ids,
             tasks,
+            cursors,
             ..
         } = base.clone();
         let claims = caps::writer(&db, &tasks, &ids);
@@ -56,6 +63,8 @@ impl Billing {
                 config,
                 plans: plans.build(),
                 claims,
+                cursors,
+                provider,
             }),
         })
     }

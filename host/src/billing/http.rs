@@ -5,18 +5,21 @@
 )]
 
 use axum::Json;
-use axum::extract::{FromRef, State};
+use axum::extract::{FromRef, Request, State};
 use axum::response::Response;
-use serde::Deserialize;
-use utoipa::IntoParams;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Billing;
+use super::charge::Reconciled;
 use super::usage::{Group, Report};
 use crate::identity::{Identity, Read};
 use crate::kit::Result;
-use crate::kit::http::{Problem, Query};
+use crate::kit::error::TOO_LARGE;
+use crate::kit::http::body::read_bytes;
+use crate::kit::http::{Page, PageQuery, Problem, Query};
 
 pub fn router<S>() -> OpenApiRouter<S>
 where
@@ -27,6 +30,8 @@ where
     OpenApiRouter::new()
         .routes(routes!(usage))
         .routes(routes!(export))
+        .routes(routes!(reconciliation))
+        .routes(routes!(stripe_event))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -77,4 +82,46 @@ async fn export(
         )
         .await?;
     report.csv()
+}
+
+/// See what could not be reported
+///
+/// Rows of usage that the payment provider refused, that are too old for it, or of which nobody knows whether they
+/// arrived: the operator settles them. Newest first; empty where the host charges through no provider.
+#[utoipa::path(get, path = "/v1/orgs/{org}/usage/reconciliation", tag = "usage",
+    params(("org" = String, Path,), PageQuery),
+    responses((status = 200, body = Page<Reconciled>), (status = "4XX", body = Problem)))]
+async fn reconciliation(
+    State(billing): State<Billing>,
+    Read(caller): Read,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<Page<Reconciled>>> {
+    Ok(Json(billing.to_reconcile(&caller, &query).await?))
+}
+
+/// That it was heard.
+#[derive(Debug, Serialize, ToSchema)]
+struct Heard {
+    /// Whether it changed anything.
+    changed: bool,
+}
+
+/// The largest event that is read.
+const EVENT_BYTES_MAX: usize = 512 << 10;
+
+/// Tell of a subscription
+///
+/// For Stripe only: the body is an event of its own, signed with the webhook secret of the configuration.
+#[utoipa::path(post, path = "/stripe/webhook", tag = "usage", security(()), request_body = Object,
+    responses((status = 200, body = Heard), (status = "4XX", body = Problem)))]
+async fn stripe_event(State(billing): State<Billing>, request: Request) -> Result<Json<Heard>> {
+    let header = request.headers().get("stripe-signature");
+    let header = header.and_then(|value| value.to_str().ok());
+    let signature = header.unwrap_or_default().to_owned();
+    let body = read_bytes(request, &()).await?;
+    if body.len() > EVENT_BYTES_MAX {
+        return Err(TOO_LARGE.because("An event of Stripe's has at most 512 KiB."));
+    }
+    let changed = billing.hear(&signature, &body).await?;
+    Ok(Json(Heard { changed }))
 }

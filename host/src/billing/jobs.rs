@@ -1,4 +1,4 @@
-//! What time does: adding up usage, and giving back what runs hold that never began.
+//! What time does: adding up usage, giving back what runs hold that never began, and reporting to the payment provider.
 
 use std::time::Duration;
 
@@ -9,8 +9,9 @@ use crate::kit::jobs::Job;
 impl Billing {
     /// Every job of the room.
     pub fn jobs(&self) -> Vec<Job> {
-        let (folds, releases) = (self.clone(), self.clone());
+        let (folds, releases, exports) = (self.clone(), self.clone(), self.clone());
         let every = Duration::from_millis(self.inner.config.fold_ms.max(10));
+        let export_every = Duration::from_millis(self.inner.config.export_ms.max(10));
         vec![
             Job::new("billing.fold", every, move || {
                 let billing = folds.clone();
@@ -19,6 +20,10 @@ impl Billing {
             Job::new("billing.release", Duration::from_secs(30), move || {
                 let billing = releases.clone();
                 async move { billing.release().await }
+            }),
+            Job::new("billing.export", export_every, move || {
+                let billing = exports.clone();
+                async move { billing.export().await }
             }),
         ]
     }

@@ -1,8 +1,9 @@
-//! What runs used, what that costs, and how much of it an organization may: the token meter, the ledger with its sums,
-//! tiers and caps, and prices. Runs ask before they begin and before each generation, and write
+//! What runs used, what that costs, who is charged for it, and how much of it an organization may: the token meter, the
+//! ledger with its sums, tiers and caps, prices, and the payment provider. Runs ask before they begin and before each generation, and write
 //! the rows in the transaction that ends them.
 
 pub mod caps;
+pub mod charge;
 mod config;
 mod handle;
 pub mod http;

@@ -23,6 +23,10 @@ pub const CHECKED: &[(&str, &str)] = &[
         "an ended run has exactly one usage row, which says what its last event and its generations say; an open one has none; sums are the rows",
     ),
     (
+        "I6",
+        "every billing row is exported once or waits, and the rows of a day are what was reported of it, no more than was used",
+    ),
+    (
         "I7",
         "every event that was announced becomes deliveries, and every delivery that waits will be sent",
     ),

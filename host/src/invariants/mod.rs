@@ -39,6 +39,7 @@ pub async fn check(db: &PgPool) -> Result<Vec<Violation>> {
     tell("I4", store::wrong_terms(&mut *tx, TOLD_MAX).await?);
     tell("I5", store::wrong_usage(&mut *tx, TOLD_MAX).await?);
     tell("I5", store::wrong_sums(&mut *tx, TOLD_MAX).await?);
+    tell("I6", store::wrong_reports(&mut *tx, TOLD_MAX).await?);
     tell("I7", store::untold(&mut *tx, TOLD_MAX).await?);
     tell("I8", audit::broken(&mut tx, TOLD_MAX).await?);
     tell("I9", store::strays(&mut *tx, TOLD_MAX).await?);

@@ -118,6 +118,40 @@ pub(super) async fn wrong_sums(db: impl PgExecutor<'_>, limit: i64) -> Result<Ve
     Ok(found.fetch_all(db).await?)
 }
 
+/// What the payment provider was told: each row once, and in all no more than the sums of its day.
+pub(super) async fn wrong_reports(db: impl PgExecutor<'_>, limit: i64) -> Result<Vec<String>> {
+    let found = sqlx::query_scalar!(
+        r#"select format('bill_%s is %s and was exported %s times in %s attempts', replace(id::text, '-', ''), state,
+             exports, attempts) as "what!"
+           from billing_rows
+           where exports <> (state = 'exported' and settled_by is null)::int or exports > attempts
+             or (state = 'attempted' and (attempts < 1 or first_attempt_at is null))
+             or (state = 'waiting' and first_attempt_at is not null)
+             or (settled_at is null) <> (state in ('waiting', 'attempted'))
+             or (state = 'reconcile' and reason is null)
+           union all
+           select format('org_%s reports %s %s of %s; its rows say %s, its sums %s',
+             replace(t.org_id::text, '-', ''), t.told, t.meter, t.day, t.rows, t.used)
+           from (
+             select d.org_id, d.day, m.meter, m.told,
+               (select coalesce(sum(value), 0) from billing_rows r
+                where r.org_id = d.org_id and r.day = d.day and r.meter = m.meter) as rows,
+               (select coalesce(sum(case m.meter when 'runs' then u.runs when 'input_tokens' then u.input_tokens
+                  else u.output_tokens end), 0)
+                from usage_rollups u where u.org_id = d.org_id and u.day = d.day) as used
+             from billing_days d cross join lateral (values
+               ('runs', d.runs), ('input_tokens', d.input_tokens), ('output_tokens', d.output_tokens)) as m (meter, told)
+           ) t where t.told <> t.rows or t.told > t.used
+           union all
+           select format('bill_%s is of %s, which nobody reports', replace(r.id::text, '-', ''), r.day)
+           from billing_rows r
+           where not exists (select from billing_days d where d.org_id = r.org_id and d.day = r.day)
+           limit $1"#,
+        limit
+    );
+    Ok(found.fetch_all(db).await?)
+}
+
 pub(super) async fn strays(db: impl PgExecutor<'_>, limit: i64) -> Result<Vec<String>> {
     let found = sqlx::query_scalar!(
         r#"select format('%s of run_%s in org_%s belong to no run of it', s.what, replace(s.run_id::text, '-', ''),

@@ -14,7 +14,7 @@ pub enum Kind {
 }
 
 /// Every metric of the host.
-pub const METRICS: [(Kind, &str, &str); 24] = [
+pub const METRICS: [(Kind, &str, &str); 25] = [
     (
         Counter,
         "bulkhead_http_requests_total",
@@ -95,6 +95,11 @@ pub const METRICS: [(Kind, &str, &str); 24] = [
         Counter,
         "bulkhead_guardrail_refusals_total",
         "runs that a guardrail refused at their entry, by kind",
+    ),
+    (
+        Counter,
+        "bulkhead_billing_rows_total",
+        "rows of usage that were sent to the payment provider or given to a person, by outcome: exported, waiting, unknown, refused, too_old, outcome_unknown",
     ),
     (
         Gauge,

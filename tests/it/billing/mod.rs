@@ -6,6 +6,7 @@ mod caps;
 mod ledger;
 mod months;
 mod refused;
+pub(crate) mod stripe;
 
 use bulkhead::billing::tiers::{Cap, Dimension, Tiers};
 use bulkhead::kit::OrgId;

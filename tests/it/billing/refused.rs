@@ -96,7 +96,12 @@ async fn a_bad_price_or_tier_stops_the_host_from_starting() {
     let base = bulkhead::kit::Base::new(app.db.clone(), app.clock.clone(), random)
         .await
         .unwrap();
-    let billing = bulkhead::billing::Billing::new(&base, config).unwrap();
+    let billing = bulkhead::billing::Billing::new(
+        &base,
+        bulkhead::kit::egress::Egress::new().unwrap(),
+        config,
+    )
+    .unwrap();
     let error = billing.check_tiers().await.unwrap_err();
     assert_eq!(error.code.code, "unknown_tier");
     assert!(error.detail.contains("billing.default_tier"), "{error}");

@@ -3,7 +3,7 @@
 use super::program::run;
 
 /// Every command, and every command of a command.
-const COMMANDS: [&[&str]; 74] = [
+const COMMANDS: [&[&str]; 76] = [
     &[],
     &["init"],
     &["dev"],
@@ -56,6 +56,8 @@ const COMMANDS: [&[&str]; 74] = [
     &["usage", "set-tier"],
     &["usage", "give"],
     &["usage", "spend-cap"],
+    &["usage", "reconcile"],
+    &["usage", "settle"],
     &["audit"],
     &["audit", "list"],
     &["audit", "export"],

@@ -393,6 +393,40 @@ async fn keys_are_made_listed_and_revoked() {
     host.stop().await;
 }
 
+/// What could not be charged for is the operator's to settle.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_reported_is_listed_and_settled() {
+    let (host, _stripe, row) = crate::billing::stripe::with_an_unknown().await;
+    let operator = async |words: &[&str]| {
+        let mut operator = command(words);
+        operator.env("DATABASE_URL", host.database_url());
+        ended(operator).await
+    };
+    let listed = operator(&["usage", "reconcile", "--output", "json"]).await;
+    let listed = listed.document();
+    assert_eq!(
+        (&listed["data"][0]["id"], &listed["data"][0]["org"]),
+        (&row.as_str().into(), &"acme".into())
+    );
+    let text = operator(&["usage", "reconcile"]).await.stdout;
+    assert!(
+        text.contains(&row) && text.contains("outcome_unknown"),
+        "{text}"
+    );
+    let bad = operator(&["usage", "settle", "bill_1", "exported"]).await;
+    assert!(bad.stderr.contains("expected `bill_`"), "{bad:?}");
+    let settled = operator(&["usage", "settle", &row, "exported"]).await;
+    assert_eq!(
+        settled.stdout,
+        format!("{row} counts as exported\n"),
+        "{settled:?}"
+    );
+    let again = operator(&["usage", "settle", &row, "again"]).await;
+    let line = again.refusal(1);
+    assert!(line.contains("waits for nobody: it is exported"), "{line}");
+    host.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_are_shown_and_set() {
     let host = TestHost::start().await;

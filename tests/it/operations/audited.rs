@@ -13,6 +13,8 @@ use crate::guests;
 const UNPRIVILEGED: &[(&str, &str)] = &[
     // A run has its own log and usage row; its start is the hot path.
     ("POST", "/v1/orgs/{org}/agents/{agent}/runs"),
+    // Signed by the payment provider, not asked by a key: its own tests look at its rows.
+    ("POST", super::STRIPE),
     // They are the key's own, and an archived one is kept whole.
     ("POST", "/v1/orgs/{org}/agents/{agent}/conversations"),
     (

@@ -12,6 +12,7 @@ use bulkhead_tests::{Client, TestHost};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::billing::stripe::{SECRET, charge, signature};
 use crate::guests;
 use crate::http::assert_problem;
 
@@ -130,7 +131,10 @@ const OPERATIONS: &[Operation] = &[
         "read",
         r#"{"guardrails":["pii.redact","max_tokens=10"],"text":"jane@example.com"}"#,
     ),
+    // What it is told is signed, not authorized by a key.
+    ("POST", STRIPE, "", ""),
     ("GET", "/v1/orgs/{org}/usage", "read", ""),
+    ("GET", "/v1/orgs/{org}/usage/reconciliation", "read", ""),
     ("GET", "/v1/orgs/{org}/agent-runs/metrics", "read", ""),
     ("GET", "/v1/orgs/{org}/agents/{agent}/metrics", "read", ""),
     ("GET", "/v1/orgs/{org}/usage/export.csv", "read", ""),
@@ -328,6 +332,9 @@ const OPERATIONS: &[Operation] = &[
     ),
 ];
 
+/// Where the payment provider tells of subscriptions.
+const STRIPE: &str = "/stripe/webhook";
+
 const SCOPES: [&str; 4] = ["read", "run", "deploy", "admin"];
 
 /// A host on which every operation finds what it names.
@@ -340,7 +347,7 @@ struct World {
 
 impl World {
     async fn new() -> Box<Self> {
-        let host = TestHost::start().await;
+        let host = TestHost::start_with(|config| charge(config, "http://127.0.0.1:9")).await;
         host.deploy("acme", "echo", &guests::ECHO).await;
         let client = host.client("acme").await;
         let run = client.stream("echo", &json!({ "input": "x" })).await;
@@ -467,6 +474,13 @@ impl World {
         let method: Method = method.parse().unwrap();
         let request = client.request(method, &self.fill(path));
         match *body {
+            "" if *path == STRIPE => {
+                let event =
+                    r#"{"id":"evt_1","type":"invoice.paid","created":1,"data":{"object":{}}}"#;
+                let now = self.host.clock().now().unix_timestamp();
+                let signed = signature(SECRET, now, event);
+                request.header("stripe-signature", signed).body(event)
+            }
             "" => request,
             "wasm" => request
                 .header("content-type", "application/wasm")

@@ -76,7 +76,7 @@ impl Tiers {
     /// Gives an organization a tier.
     pub async fn give(&self, org: OrgId, tier: &str) -> Result<()> {
         let mut tx = self.db.begin().await?;
-        give(&mut tx, org, (tier, "operator"), &self.clock).await?;
+        give(&mut tx, org, (Some(tier), "operator"), &self.clock).await?;
         let tier = Target::new("tier", tier);
         record(
             &mut tx,
@@ -117,18 +117,22 @@ impl Tiers {
     }
 }
 
-/// Gives a tier in the transaction of whoever decided it.
-async fn give(
+/// Gives a tier, or takes it back, in the transaction of whoever decided it.
+pub(in crate::billing) async fn give(
     tx: &mut PgConnection,
     org: OrgId,
-    (tier, source): (&str, &str),
+    (tier, source): (Option<&str>, &str),
     clock: &Clock,
 ) -> Result<()> {
     let now = clock.now();
-    if !store::give_tier(tx, org, (tier, source, now)).await? {
-        return Err(UNKNOWN_TIER.because(format!(
-            "There is no tier `{tier:.64}`; `bulkhead usage tiers` lists them."
-        )));
+    match tier {
+        Some(tier) if !store::give_tier(tx, org, (tier, source, now)).await? => {
+            return Err(UNKNOWN_TIER.because(format!(
+                "There is no tier `{tier:.64}`; `bulkhead usage tiers` lists them."
+            )));
+        }
+        Some(_) => {}
+        None => store::take_tier(tx, org, (source, now)).await?,
     }
     store::count_anew(tx, Some(org), Period::of(now).start).await
 }

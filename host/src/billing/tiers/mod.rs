@@ -6,6 +6,7 @@ mod give;
 mod store;
 
 pub use dimension::Dimension;
+pub(super) use give::give;
 pub use give::{CAP_REFUSED, Shown, Tier, Tiers, UNKNOWN_TIER};
 pub(super) use store::plan_of;
 

@@ -126,6 +126,23 @@ pub(super) async fn give_tier(
     Ok(given.rows_affected() > 0)
 }
 
+/// From here on it has the tier of those who were given none.
+pub(super) async fn take_tier(
+    tx: &mut PgConnection,
+    org: OrgId,
+    (source, now): (&str, OffsetDateTime),
+) -> Result<()> {
+    sqlx::query!(
+        "update usage_plans set tier = null, source = $2, updated_at = $3 where org_id = $1",
+        org.0,
+        source,
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 pub(super) async fn set_spend_cap(
     tx: &mut PgConnection,
     org: OrgId,

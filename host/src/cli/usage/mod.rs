@@ -1,7 +1,8 @@
 //! `bulkhead usage`: what the organization used and what it costs, over HTTP; and, for the operator who holds the
-//! database, tiers, who has which, and what an organization may spend.
+//! database, tiers, who has which, what an organization may spend, and what the payment provider did not take.
 
 mod operator;
+mod reconcile;
 mod show;
 
 use super::terminal::{Failure, Output};
@@ -18,6 +19,8 @@ use super::terminal::{Failure, Output};
   bulkhead usage set-tier small runs=1000 input_tokens=500000:soft
   bulkhead usage give acme small                        the operator: an organization's tier
   bulkhead usage spend-cap acme 250.00                  the operator: the most it may spend in a month, or `none`
+  bulkhead usage reconcile                              the operator: what the payment provider was not told, and why
+  bulkhead usage settle bill_0199… exported             the operator: it arrived, or is charged in another way
 
 Environment: BULKHEAD_URL, BULKHEAD_ORG, BULKHEAD_API_KEY; where absent, the `dev` that runs on --data.
 DATABASE_URL for what the operator does; where absent, the database of that `dev`."
@@ -41,6 +44,10 @@ enum Verb {
     Give(operator::Give),
     /// Cap what an organization may spend in a month, in the database
     SpendCap(operator::SpendCap),
+    /// List what could not be reported to the payment provider, in the database
+    Reconcile(reconcile::List),
+    /// Say what becomes of a row of that list, in the database
+    Settle(reconcile::Settle),
 }
 
 pub(super) async fn run(args: Args, out: Output) -> Result<(), Failure> {
@@ -51,5 +58,7 @@ pub(super) async fn run(args: Args, out: Output) -> Result<(), Failure> {
         Verb::SetTier(args) => operator::set_tier(args, out).await,
         Verb::Give(args) => operator::give(args, out).await,
         Verb::SpendCap(args) => operator::spend_cap(args, out).await,
+        Verb::Reconcile(args) => reconcile::list(args, out).await,
+        Verb::Settle(args) => reconcile::settle(args, out).await,
     }
 }

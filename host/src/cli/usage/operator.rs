@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use crate::billing::Money;
+use crate::billing::charge::Reconciliation;
 use crate::billing::tiers::{Cap, Dimension, Tiers as Room};
 use crate::cli::doctor::database_url;
 use crate::cli::serve::refuse_unmigrated;
@@ -70,13 +71,14 @@ pub(super) struct SpendCap {
 }
 
 /// The rooms an operator's command works with.
-struct Rooms {
+pub(super) struct Rooms {
     tiers: Room,
+    pub(super) reconciliation: Reconciliation,
     identity: Identity,
 }
 
 impl At {
-    async fn rooms(&self) -> Result<Rooms, Failure> {
+    pub(super) async fn rooms(&self) -> Result<Rooms, Failure> {
         let url = database_url(&self.data, Surroundings::read())?.ok_or_else(|| {
             Failure::usage(
                 "DATABASE_URL is not set and no `bulkhead dev` runs on the data folder: which database?",
@@ -86,7 +88,8 @@ impl At {
         refuse_unmigrated(&db).await?;
         let base = Base::new(db.clone(), Clock::system(), Random::system()).await?;
         Ok(Rooms {
-            tiers: Room::new(db, base.clock.clone()),
+            tiers: Room::new(db.clone(), base.clock.clone()),
+            reconciliation: Reconciliation::new(db, base.clock.clone()),
             identity: Identity::new(&base),
         })
     }

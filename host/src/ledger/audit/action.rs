@@ -60,6 +60,8 @@ actions! {
     TierAssigned "tier.assigned",
     SpendCapSet "spend_cap.set",
     SubscriptionChanged "subscription.changed",
+    /// The operator settled what the payment provider did not.
+    BillingRowSettled "billing_row.settled",
     GuardrailComponentPut "guardrail_component.put",
     GuardrailComponentDeleted "guardrail_component.deleted",
     GuardrailPolicyPut "guardrail_policy.put",
