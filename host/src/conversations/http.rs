@@ -63,7 +63,7 @@ async fn create(
 
 /// List the key's own conversations, newest first
 ///
-/// Archived ones are not listed.
+/// A key with the scope `admin` sees those of all keys. Archived ones are not listed.
 #[utoipa::path(get, path = "/v1/orgs/{org}/agents/{agent}/conversations", tag = "conversations",
     params(("org" = String, Path,), ("agent" = String, Path,), PageQuery),
     responses((status = 200, body = Page<Conversation>), (status = "4XX", body = Problem)))]
@@ -92,6 +92,8 @@ async fn get(
 }
 
 /// List what was said in a conversation, newest first
+///
+/// A page holds 4 MiB at most, or one message.
 #[utoipa::path(get, path = "/v1/orgs/{org}/agents/{agent}/conversations/{conversation}/messages", tag = "conversations",
     params(("org" = String, Path,), ("agent" = String, Path,), ("conversation" = String, Path,), PageQuery),
     responses((status = 200, body = Page<Message>), (status = "4XX", body = Problem)))]
@@ -107,7 +109,8 @@ async fn messages(
 
 /// Archive a conversation
 ///
-/// It is listed no more and no run begins in it; what was said is kept. A repeat changes nothing.
+/// It is listed no more and no run begins in it; what was said is kept. A repeat changes nothing. A key with the
+/// scope `admin` may archive those of all keys.
 #[utoipa::path(delete, path = "/v1/orgs/{org}/agents/{agent}/conversations/{conversation}", tag = "conversations",
     params(("org" = String, Path,), ("agent" = String, Path,), ("conversation" = String, Path,)),
     responses((status = 204), (status = "4XX", body = Problem)))]

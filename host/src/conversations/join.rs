@@ -115,16 +115,20 @@ impl Conversations {
         id: ConversationId,
         (messages, bytes): (usize, usize),
     ) -> Result<Vec<Said>> {
-        let limit = i64::try_from(messages).unwrap_or(i64::MAX);
-        let newest = store::newest(&self.db, org, id, limit).await?;
+        let bound = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        let span = store::Span {
+            before: None,
+            limit: bound(messages),
+            bytes: bound(bytes),
+            frame: bound(content("")?.len()),
+            one_at_least: false,
+        };
         let mut kept = Vec::new();
-        let mut left = bytes;
-        for message in newest {
-            let text = text_of(&message.content)?;
-            let Some(rest) = left.checked_sub(text.len()) else {
+        for message in store::newest(&self.db, (org, id), &span).await? {
+            let Some(content) = &message.content else {
                 break;
             };
-            left = rest;
+            let text = text_of(content)?;
             let by_user = message.role == "user";
             if !text.is_empty() {
                 kept.push(Said { by_user, text });

@@ -4,6 +4,7 @@
 
 pub mod http;
 pub mod join;
+mod pins;
 mod show;
 mod store;
 
@@ -14,8 +15,9 @@ use crate::kit::http::Cursors;
 use crate::kit::{Base, Clock, Ids};
 
 pub use join::{Answer, Entry, Joined, Said};
+pub use pins::{choosing, repin, staying};
 pub use show::{Conversation, Message};
-pub use store::{answer, enter, lock, repin, staying};
+pub use store::{answer, enter, lock};
 
 id!(ConversationId, "conv_", "A conversation with an agent.");
 

@@ -6,9 +6,12 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{ConversationId, Conversations, store};
-use crate::identity::Caller;
+use crate::identity::{Caller, KeyId, Scope};
 use crate::kit::http::{Cursor, Page, PageQuery};
 use crate::kit::{Error, Result};
+
+/// A page of messages ends where their parts, as JSON, are larger than this.
+const PAGE_BYTES: i64 = 4 << 20;
 
 /// A conversation.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -73,7 +76,7 @@ impl Conversations {
         made.ok_or_else(|| Error::not_found("agent"))
     }
 
-    /// The caller's own that are not archived, newest first.
+    /// The caller's own that are not archived, newest first; an admin's are all of the organization.
     pub async fn list(
         &self,
         caller: &Caller,
@@ -84,7 +87,7 @@ impl Conversations {
         let (limit, start) = self
             .cursors
             .read(query.cursor.as_deref(), query.limit, &filter)?;
-        let whose = (caller.org, caller.key);
+        let whose = (caller.org, owner(caller));
         let rows = store::list(&self.db, whose, agent, (start, limit + 1)).await?;
         if rows.is_empty() && !store::is_agent(&self.db, caller.org, agent).await? {
             return Err(Error::not_found("agent"));
@@ -120,8 +123,18 @@ impl Conversations {
             .read(query.cursor.as_deref(), query.limit, &filter)?;
         // Turns and roles order messages; the cursor carries both in the place of an id.
         let before = start.and_then(|cursor| i64::try_from(cursor.id.as_u128()).ok());
-        let rows = store::messages(&self.db, caller.org, id, (before, limit + 1)).await?;
-        Ok(self.cursors.page(rows, limit, &filter, |message| {
+        let span = store::Span {
+            before,
+            limit: limit + 1,
+            bytes: PAGE_BYTES,
+            frame: 0,
+            one_at_least: true,
+        };
+        let rows = store::newest(&self.db, (caller.org, id), &span).await?;
+        let fit = rows.iter().take_while(|row| row.content.is_some()).count();
+        let limit = limit.min(i64::try_from(fit).unwrap_or(i64::MAX));
+        let rows: Result<Vec<_>> = rows.into_iter().map(store::Kept::shown).collect();
+        Ok(self.cursors.page(rows?, limit, &filter, |message| {
             let place = i64::from(message.turn) * 2 + i64::from(message.role == "assistant");
             let id = Uuid::from_u128(place.unsigned_abs().into());
             let at = message.created_at;
@@ -129,13 +142,21 @@ impl Conversations {
         }))
     }
 
-    /// Hides it from lists and lets no further run begin in it. A repeat changes nothing.
+    /// Hides it from lists and lets no further run begin in it. A repeat changes nothing. An admin may do so with any.
     pub async fn archive(&self, caller: &Caller, agent: &str, id: ConversationId) -> Result<()> {
-        let whose = (caller.org, caller.key);
+        let whose = (caller.org, owner(caller));
         let archived = store::archive(&self.db, whose, (agent, id), self.clock.now()).await?;
         if archived {
             return Ok(());
         }
         Err(Error::not_found("conversation"))
+    }
+}
+
+/// Whose conversations the caller may list and archive: an admin's are everybody's.
+fn owner(caller: &Caller) -> Option<KeyId> {
+    match caller.need(Scope::Admin) {
+        Ok(()) => None,
+        Err(_) => Some(caller.key),
     }
 }

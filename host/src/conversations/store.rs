@@ -37,7 +37,8 @@ pub async fn lock(tx: &mut PgConnection, all: &[(OrgId, ConversationId)]) -> Res
 }
 
 /// Lets runs begin in their conversations, writes what they were asked, and answers with those that were let in: there is
-/// no other open run, and nothing was said since. A beginning that is written again is let in again.
+/// no other run that goes on, nothing was said since, and the version was not deleted. A beginning that is written again
+/// is let in again.
 pub async fn enter(tx: &mut PgConnection, entries: &[&Entry]) -> Result<HashSet<Uuid>> {
     if entries.is_empty() {
         return Ok(HashSet::new());
@@ -51,7 +52,11 @@ pub async fn enter(tx: &mut PgConnection, entries: &[&Entry]) -> Result<HashSet<
              from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::integer[], $5::integer[], $6::integer[], $7::text[],
                $8::text[], $9::timestamptz[]) as t (org, id, run, turns, was, version, channel, content, at)
              where c.org_id = t.org and c.id = t.id
-               and (c.open_run = t.run or (c.open_run is null and c.turns = t.turns and c.archived_at is null))
+               and (c.open_run = t.run or (c.turns = t.turns and c.archived_at is null
+                 and (c.open_run is null or exists (
+                   select from runs r where r.org_id = c.org_id and r.id = c.open_run and r.ended_at is not null))
+                 and not exists (select from agent_versions v where v.org_id = c.org_id and v.agent_id = c.agent_id
+                   and v.number = t.version and v.deleted_at is not null)))
              returning c.org_id, c.id, c.turns, t.run, t.version, t.content, t.at),
            said as (
              insert into conversation_messages (org_id, conversation_id, turn, role, content, run_id, version, created_at)
@@ -102,51 +107,7 @@ pub async fn answer(tx: &mut PgConnection, answers: &[&Answer]) -> Result<()> {
     Ok(())
 }
 
-/// Open conversations of an agent choose again between its stable version and its canary; those that were pinned by name
-/// stay. The lot is drawn as runs draw it. Tells how many have another version now.
-pub async fn repin(
-    tx: &mut PgConnection,
-    (org, agent): (OrgId, Uuid),
-    (stable, canary): (i32, Option<(i32, f64)>),
-) -> Result<i64> {
-    let (canary, weight) = canary.unzip();
-    let moved = sqlx::query_scalar!(
-        r#"with open as (
-             select id, case when (('x' || substr(encode(sha256(uuid_send(agent_id) || uuid_send(id)), 'hex'), 1, 13))::bit(52)::bigint)
-               ::double precision / 4503599627370496 < $5::double precision then $4::integer else $3::integer end as version
-             from conversations
-             where org_id = $1 and agent_id = $2 and archived_at is null and version is not null and channel is not null
-             order by id for no key update)
-           update conversations c set version = o.version,
-             channel = case when o.version = $3 then 'stable' else 'canary' end
-           from open o where c.org_id = $1 and c.id = o.id and c.version <> o.version
-           returning 1 as "moved!""#,
-        org.0,
-        agent,
-        stable,
-        canary,
-        weight,
-    );
-    let moved = moved.fetch_all(tx).await?.len();
-    Ok(i64::try_from(moved).unwrap_or(i64::MAX))
-}
-
-/// How many open conversations stay on a version.
-pub async fn staying(
-    db: impl PgExecutor<'_>,
-    (org, agent): (OrgId, Uuid),
-    version: i32,
-) -> Result<i64> {
-    let open = sqlx::query_scalar!(
-        r#"select count(*) as "open!" from conversations
-           where org_id = $1 and agent_id = $2 and version = $3 and archived_at is null"#,
-        org.0,
-        agent,
-        version,
-    );
-    Ok(open.fetch_one(db).await?)
-}
-
+/// The conversation as a run finds it. A run that has ended is not in the way, even where its host left it there.
 pub(super) async fn join(
     db: &PgPool,
     (org, key): (OrgId, KeyId),
@@ -155,8 +116,10 @@ pub(super) async fn join(
 ) -> Result<Option<Joined>> {
     let joined = sqlx::query_as!(
         Joined,
-        r#"select c.id as "id: ConversationId", c.turns, c.version, c.channel, c.open_run, c.archived_at
+        r#"select c.id as "id: ConversationId", c.turns, c.version, c.channel, c.archived_at,
+             case when r.ended_at is null then c.open_run end as open_run
            from conversations c join agents a on a.org_id = c.org_id and a.id = c.agent_id
+           left join runs r on r.org_id = c.org_id and r.id = c.open_run
            where c.org_id = $1 and c.key_id = $2 and a.name = $3 and c.id = $4"#,
         org.0,
         key.0,
@@ -164,30 +127,6 @@ pub(super) async fn join(
         id.0,
     );
     Ok(joined.fetch_optional(db).await?)
-}
-
-/// A message as it is kept.
-pub(super) struct Kept {
-    pub(super) role: String,
-    pub(super) content: String,
-}
-
-pub(super) async fn newest(
-    db: &PgPool,
-    org: OrgId,
-    id: ConversationId,
-    limit: i64,
-) -> Result<Vec<Kept>> {
-    let kept = sqlx::query_as!(
-        Kept,
-        r#"select role, content::text as "content!" from conversation_messages
-           where org_id = $1 and conversation_id = $2
-           order by turn desc, role = 'assistant' desc limit $3"#,
-        org.0,
-        id.0,
-        limit,
-    );
-    Ok(kept.fetch_all(db).await?)
 }
 
 pub(super) async fn insert(
@@ -270,9 +209,10 @@ pub(super) async fn find(
     Ok(found.fetch_optional(db).await?.map(Conversation::from))
 }
 
+/// A key's own, or all of the organization where no key is named.
 pub(super) async fn list(
     db: &PgPool,
-    (org, key): (OrgId, KeyId),
+    (org, key): (OrgId, Option<KeyId>),
     agent: &str,
     (after, limit): (Option<Cursor>, i64),
 ) -> Result<Vec<Conversation>> {
@@ -282,11 +222,11 @@ pub(super) async fn list(
         r#"select c.id as "id: ConversationId", a.name as agent, c.version, c.channel, c.turns, c.open_run, c.created_at,
              c.archived_at
            from conversations c join agents a on a.org_id = c.org_id and a.id = c.agent_id
-           where c.org_id = $1 and c.key_id = $2 and a.name = $3 and c.archived_at is null
+           where c.org_id = $1 and ($2::uuid is null or c.key_id = $2) and a.name = $3 and c.archived_at is null
              and ($4::timestamptz is null or (c.created_at, c.id) < ($4, $5::uuid))
            order by c.created_at desc, c.id desc limit $6"#,
         org.0,
-        key.0,
+        key.map(|key| key.0),
         agent,
         at,
         id,
@@ -296,50 +236,95 @@ pub(super) async fn list(
     Ok(rows.into_iter().map(Conversation::from).collect())
 }
 
-pub(super) async fn messages(
-    db: &PgPool,
-    org: OrgId,
-    id: ConversationId,
-    (before, limit): (Option<i64>, i64),
-) -> Result<Vec<Message>> {
-    let rows = sqlx::query!(
-        r#"select turn, role, content::text as "content!", run_id, version, stop_reason, created_at
-           from conversation_messages
-           where org_id = $1 and conversation_id = $2
-             and ($3::bigint is null or turn::bigint * 2 + (role = 'assistant')::int < $3)
-           order by turn desc, role = 'assistant' desc limit $4"#,
-        org.0,
-        id.0,
-        before,
-        limit,
-    );
-    let rows = rows.fetch_all(db).await?.into_iter().map(|row| {
-        Ok(Message {
-            turn: row.turn,
-            role: row.role,
-            content: serde_json::from_str(&row.content)?,
-            run: run(row.run_id),
-            version: row.version,
-            stop_reason: row.stop_reason,
-            created_at: row.created_at,
-        })
-    });
-    rows.collect()
+/// Which messages to read: older than a place, so many, of so many bytes.
+pub(super) struct Span {
+    /// Turn times two, plus one for an answer.
+    pub(super) before: Option<i64>,
+    pub(super) limit: i64,
+    pub(super) bytes: i64,
+    /// Of each message, what is not counted.
+    pub(super) frame: i64,
+    /// The first is read whatever its size.
+    pub(super) one_at_least: bool,
 }
 
-/// Whether there is such a conversation; the first time stands.
+/// A message as it is kept; without its content where that has no room, and then it is the last.
+pub(super) struct Kept {
+    pub(super) turn: i32,
+    pub(super) role: String,
+    pub(super) content: Option<String>,
+    run_id: Uuid,
+    version: i32,
+    stop_reason: Option<String>,
+    created_at: OffsetDateTime,
+}
+
+impl Kept {
+    pub(super) fn shown(self) -> Result<Message> {
+        let content = self.content.as_deref().map(serde_json::from_str);
+        Ok(Message {
+            turn: self.turn,
+            role: self.role,
+            content: content.transpose()?.unwrap_or_default(),
+            run: run(self.run_id),
+            version: self.version,
+            stop_reason: self.stop_reason,
+            created_at: self.created_at,
+        })
+    }
+}
+
+/// Newest first. One by one, because none behind the last that has room may be read for its size alone.
+pub(super) async fn newest(
+    db: &PgPool,
+    (org, id): (OrgId, ConversationId),
+    span: &Span,
+) -> Result<Vec<Kept>> {
+    let kept = sqlx::query_as!(
+        Kept,
+        r#"with recursive newest as (
+             select 1::bigint as place, f.turn, f.role, octet_length(f.content::text) - $6::bigint as bytes from (
+               select turn, role, content from conversation_messages
+               where org_id = $1 and conversation_id = $2
+                 and ($3::bigint is null or turn::bigint * 2 + (role = 'assistant')::int < $3)
+               order by turn desc, role limit 1) f
+             union all
+             select n.place + 1, f.turn, f.role, n.bytes + octet_length(f.content::text) - $6 from newest n
+             cross join lateral (
+               select m.turn, m.role, m.content from conversation_messages m
+               where m.org_id = $1 and m.conversation_id = $2
+                 and m.turn <= n.turn and (m.turn < n.turn or m.role > n.role)
+               order by m.turn desc, m.role limit 1) f
+             where n.place < $4 and (n.bytes <= $5 or (n.place = 1 and $7::boolean)))
+           select m.turn, m.role, m.run_id, m.version, m.stop_reason, m.created_at,
+             case when n.bytes <= $5 or (n.place = 1 and $7) then m.content::text end as content
+           from newest n join conversation_messages m
+             on m.org_id = $1 and m.conversation_id = $2 and m.turn = n.turn and m.role = n.role
+           order by n.place"#,
+        org.0,
+        id.0,
+        span.before,
+        span.limit,
+        span.bytes,
+        span.frame,
+        span.one_at_least,
+    );
+    Ok(kept.fetch_all(db).await?)
+}
+
+/// Whether there is such a conversation, of the key where one is named; the first time stands.
 pub(super) async fn archive(
     db: &PgPool,
-    (org, key): (OrgId, KeyId),
+    (org, key): (OrgId, Option<KeyId>),
     (agent, id): (&str, ConversationId),
     now: OffsetDateTime,
 ) -> Result<bool> {
     let archived = sqlx::query!(
         "update conversations c set archived_at = coalesce(c.archived_at, $5) from agents a
-         where c.org_id = $1 and c.key_id = $2 and c.id = $4
+         where c.org_id = $1 and ($2::uuid is null or c.key_id = $2) and c.id = $4
            and a.org_id = c.org_id and a.id = c.agent_id and a.name = $3",
         org.0,
-        key.0,
+        key.map(|key| key.0),
         agent,
         id.0,
         now,

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{answers, taken, variant, verb, versions};
+use crate::audit::key;
 use crate::guests::{ECHO, SPIN};
 
 async fn label(client: &Client, number: i64, label: Value) -> bulkhead_tests::client::Answer {
@@ -232,5 +233,112 @@ async fn what_nothing_needs_is_collected_and_nothing_else() {
             .0,
         2
     );
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn conversations_of_keys_that_are_gone_keep_nothing_in_use() {
+    let host = TestHost::start().await;
+    let client = host.client("acme").await;
+    // Of this test alone: artifacts are shared with the others.
+    let unneeded = [b'k', b'l'].map(|n| variant(&ECHO.bytes(), n));
+    client.deploy("echo", &ECHO.bytes()).await;
+    for bytes in &unneeded {
+        assert_eq!(client.upload("echo", bytes).await.status, 201);
+    }
+    let mut made = Vec::new();
+    for number in [2, 3] {
+        let (colleague, id) = key(&client, &["read", "run"]).await;
+        let conversation = colleague.converse("echo").await;
+        let body = json!({"input": "x", "conversation_id": conversation, "version": number});
+        assert_eq!(taken(&colleague, "echo", body).await.0, number);
+        let refused = delete(&client, number).await;
+        assert_eq!(refused.json()["users"], json!(["1 open conversations"]));
+        made.push((colleague, id, conversation));
+    }
+    let revoked = client.delete(&format!("/keys/{}", made[0].1)).await;
+    assert!(revoked.status.is_success(), "{}", revoked.text);
+    let expired = sqlx::query("update api_keys set expires_at = created_at where id = $1::uuid")
+        .bind(made[1].1.trim_start_matches("key_"))
+        .execute(host.db());
+    assert_eq!(expired.await.unwrap().rows_affected(), 1);
+    for number in [2, 3] {
+        assert_eq!(delete(&client, number).await.status, 204, "{number}");
+    }
+    host.clock().advance(Duration::from_secs(3_601));
+    host.run_jobs().await;
+    for bytes in &unneeded {
+        assert_eq!(kept(&host, bytes).await, (0, false));
+    }
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_use_keeps_nothing_else_from_being_collected() {
+    let host = TestHost::start().await;
+    let client = host.client("acme").await;
+    // Of this test alone: artifacts are shared with the others.
+    let unneeded = variant(&ECHO.bytes(), b'u');
+    client.deploy("echo", &ECHO.bytes()).await;
+    assert_eq!(client.upload("echo", &unneeded).await.status, 201);
+    // As many as a round takes, before all others in its order, deleted and each with an open conversation.
+    for plant in [
+        "insert into components (digest, bytes, created_at)
+         select decode(lpad(to_hex(n), 64, '0'), 'hex'), 'x', now() from generate_series(1, 100) n",
+        "insert into agent_versions
+           (org_id, agent_id, number, digest, manifest, imports, size_bytes, compile_ms, created_at, deleted_at)
+         select org_id, agent_id, 1000 + n, decode(lpad(to_hex(n), 64, '0'), 'hex'), manifest, imports, size_bytes,
+           compile_ms, created_at, created_at
+         from agent_versions, generate_series(1, 100) n where number = 1",
+        "insert into conversations (org_id, id, agent_id, key_id, version, created_at)
+         select v.org_id, gen_random_uuid(), v.agent_id, (select k.id from api_keys k where k.org_id = v.org_id limit 1),
+           v.number, v.created_at
+         from agent_versions v where v.number > 1000",
+    ] {
+        let planted = sqlx::query(plant).execute(host.db()).await;
+        assert_eq!(planted.unwrap().rows_affected(), 100);
+    }
+    assert_eq!(delete(&client, 2).await.status, 204);
+    host.clock().advance(Duration::from_secs(3_601));
+    host.run_jobs().await;
+    assert_eq!(kept(&host, &unneeded).await, (0, false));
+    let all = "select count(*) from components where collected_at is not null";
+    let collected: i64 = sqlx::query_scalar(all).fetch_one(host.db()).await.unwrap();
+    assert_eq!(collected, 1, "what is in use is there");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_run_begins_on_a_version_deleted_since_it_was_looked_up() {
+    let host = TestHost::start().await;
+    let client = host.client("acme").await;
+    versions(&client, "echo", 2).await;
+    let conversation = client.converse("echo").await;
+    let body = json!({"input": "x", "conversation_id": conversation, "version": 2});
+    assert_eq!(taken(&client, "echo", body).await.0, 2);
+    let named = json!({"input": "x", "version": 2});
+    assert_eq!(taken(&client, "echo", named.clone()).await.0, 2);
+    // As another host does it: this one knows the version for a moment yet.
+    let deleted = sqlx::query("update agent_versions set deleted_at = now() where number = 2");
+    deleted.execute(host.db()).await.unwrap();
+    let in_it = json!({"input": "y", "conversation_id": conversation});
+    let (run, turn) = futures_util::join!(
+        client.post("/agents/echo/runs", &named),
+        client.post("/agents/echo/runs", &in_it)
+    );
+    assert_eq!(run.refusal(), (404, "not_found".to_owned()));
+    if turn.status != 202 {
+        assert_eq!(turn.refusal(), (409, "conversation_busy".to_owned()));
+    }
+    eventually("it takes another version", async || {
+        let turn = client.post("/agents/echo/runs", &in_it).await;
+        turn.status == 202
+    })
+    .await;
+    let on: i64 = sqlx::query_scalar("select count(*) from runs where version = 2")
+        .fetch_one(host.db())
+        .await
+        .unwrap();
+    assert_eq!(on, 2, "those from before");
     host.stop().await;
 }

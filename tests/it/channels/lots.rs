@@ -1,9 +1,12 @@
 //! Who takes the canary: a share of conversations and of runs of none, always the same ones, until they are repinned.
 
+use std::time::Duration;
+
 use bulkhead_tests::TestHost;
+use bulkhead_tests::host::eventually;
 use serde_json::json;
 
-use super::{answers, taken, verb, versions};
+use super::{answers, channels, taken, verb, versions};
 
 const CONVERSATIONS: usize = 60;
 
@@ -130,5 +133,70 @@ async fn runs_of_no_conversation_draw_by_their_ids() {
     )
     .await;
     assert_eq!(answers(&client, "echo", &conversation).await.0, 1);
+    host.stop().await;
+}
+
+/// Conversations as runs leave them that took a channel.
+async fn plant(host: &TestHost, count: i32, version: i32, channel: &str) {
+    let planted = sqlx::query(
+        "insert into conversations (org_id, id, agent_id, key_id, version, channel, created_at)
+         select a.org_id, gen_random_uuid(), a.id, gen_random_uuid(), $2, $3, now() from agents a, generate_series(1, $1)",
+    );
+    let planted = planted.bind(count).bind(version).bind(channel);
+    planted.execute(host.db()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repin_that_broke_off_goes_on_when_it_is_asked_again() {
+    let host = TestHost::start().await;
+    let client = host.client("acme").await;
+    versions(&client, "echo", 2).await;
+    plant(&host, 1_200, 1, "stable").await;
+    let body = json!({"version": 2, "repin": true});
+    let first = verb(&client, "echo", "promote", body.clone()).await;
+    assert_eq!(first.json()["repinned"], json!(1_200), "{}", first.text);
+    let undone = sqlx::query(
+        "update conversations set version = 1 where id in (select id from conversations order by id desc limit 700)",
+    );
+    undone.execute(host.db()).await.unwrap();
+    let again = verb(&client, "echo", "promote", body).await;
+    assert_eq!(again.json()["repinned"], json!(700), "{}", again.text);
+    let others: i64 = sqlx::query_scalar("select count(*) from conversations where version <> 2")
+        .fetch_one(host.db())
+        .await
+        .unwrap();
+    assert_eq!(others, 0);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repin_waits_for_those_that_change_and_the_move_for_none() {
+    let host = TestHost::start().await;
+    let client = host.client("acme").await;
+    versions(&client, "echo", 2).await;
+    plant(&host, 1, 2, "canary").await;
+    let body = json!({"version": 2, "repin": true});
+    let mut held = host.db().begin().await.unwrap();
+    let hold = sqlx::query("select from conversations where version = $1 for update");
+    hold.bind(2).execute(&mut *held).await.unwrap();
+    let promoted = verb(&client, "echo", "promote", body);
+    // A hang is told.
+    let promoted = tokio::time::timeout(Duration::from_secs(60), promoted).await;
+    let promoted = promoted.expect("who does not change is not waited for");
+    assert_eq!(promoted.json()["repinned"], json!(0), "{}", promoted.text);
+    held.rollback().await.unwrap();
+    plant(&host, 1, 2, "stable").await;
+    let mut held = host.db().begin().await.unwrap();
+    let hold = sqlx::query("select from conversations where channel = $1 for update");
+    hold.bind("stable").execute(&mut *held).await.unwrap();
+    let other = client.at(&host.url());
+    let back =
+        tokio::spawn(async move { verb(&other, "echo", "rollback", json!({"repin": true})).await });
+    eventually("it has moved", async || {
+        channels(&client, "echo").await.0 == json!(1)
+    })
+    .await;
+    held.rollback().await.unwrap();
+    assert_eq!(back.await.unwrap().json()["repinned"], json!(2));
     host.stop().await;
 }

@@ -111,6 +111,75 @@ async fn the_oldest_is_left_out_where_it_does_not_fit() {
     host.stop().await;
 }
 
+/// Makes a message of the conversation's turn this large, and nothing that a run could be given.
+async fn enlarge(host: &TestHost, turn: i32, bytes: i32) {
+    let enlarged = sqlx::query(
+        "update conversation_messages set content = to_json(repeat('x', $2)) where turn = $1 and role = 'user'",
+    );
+    let enlarged = enlarged.bind(turn).bind(bytes).execute(host.db()).await;
+    assert_eq!(enlarged.unwrap().rows_affected(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_fit_is_not_even_read() {
+    let host = TestHost::start().await;
+    host.deploy("acme", "recall", &RECALL).await;
+    let client = host.client("acme").await;
+    let conversation = client.converse("recall").await;
+    for word in ["one", "two", "three"] {
+        ask(&client, "recall", &conversation, word).await;
+    }
+    // Reading it fails: it has no parts.
+    enlarge(&host, 2, 1 << 20).await;
+    let fourth = ask(&client, "recall", &conversation, "four").await;
+    let (kept, asked) = fourth.split_once('\n').unwrap();
+    assert_eq!(kept, "u:three");
+    assert!(asked.ends_with("u:four"), "{asked}");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_messages_is_bounded_in_bytes() {
+    let host = TestHost::start().await;
+    host.deploy("acme", "echo", &ECHO).await;
+    let client = host.client("acme").await;
+    let conversation = client.converse("echo").await;
+    for turn in 1..=3 {
+        ask(&client, "echo", &conversation, "x").await;
+        enlarge(&host, turn, if turn == 3 { 5 << 20 } else { 3 << 20 }).await;
+    }
+    let path = format!("/agents/echo/conversations/{conversation}/messages?limit=50");
+    let (mut pages, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = client.get(&format!("{path}{cursor}")).await.json();
+        pages.push(page["data"].as_array().unwrap().len());
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    // 5 MiB go alone; 3 MiB go with small ones, and not with other 3 MiB.
+    assert_eq!(pages, [1, 1, 3, 1]);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_has_ended_is_not_in_the_way() {
+    let host = TestHost::start().await;
+    host.deploy("acme", "echo", &ECHO).await;
+    let client = host.client("acme").await;
+    let conversation = client.converse("echo").await;
+    ask(&client, "echo", &conversation, "one").await;
+    // As a host leaves it that knows no conversations and ended the run.
+    let left = sqlx::query(
+        "update conversations set open_run = (select run_id from conversation_messages where turn = 1 and role = 'user')",
+    );
+    assert_eq!(left.execute(host.db()).await.unwrap().rows_affected(), 1);
+    assert_eq!(ask(&client, "echo", &conversation, "two").await, "two");
+    assert_eq!(said(&client, "echo", &conversation).await.len(), 4);
+    host.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_run_leaves_what_it_had_shown_and_makes_room() {
     let host = TestHost::start().await;

@@ -90,6 +90,29 @@ async fn anothers_and_unknown_ones_are_not_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_admin_lists_and_archives_those_of_all_keys_and_reads_none() {
+    let host = TestHost::start().await;
+    host.deploy("acme", "echo", &ECHO).await;
+    let client = host.client("acme").await;
+    let (colleague, _) = key(&client, &["read", "run"]).await;
+    let conversation = colleague.converse("echo").await;
+    ask(&colleague, "echo", &conversation, "mine").await;
+    let listed = client.get("/agents/echo/conversations").await.json();
+    assert_eq!(listed["data"][0]["id"], json!(conversation));
+    let path = format!("/agents/echo/conversations/{conversation}");
+    let messages = client.get(&format!("{path}/messages")).await;
+    assert_eq!(messages.refusal(), (404, "not_found".to_owned()));
+    assert_eq!(client.delete(&path).await.status, 204);
+    let listed = client.get("/agents/echo/conversations").await.json();
+    assert_eq!(listed["data"], json!([]));
+    assert_ne!(
+        colleague.get(&path).await.json()["archived_at"],
+        Value::Null
+    );
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_contradicts_it_is_refused_and_loses_nothing() {
     let host = TestHost::start().await;
     host.deploy("acme", "echo", &ECHO).await;

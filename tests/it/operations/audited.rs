@@ -15,7 +15,7 @@ const UNPRIVILEGED: &[(&str, &str)] = &[
     ("POST", "/v1/orgs/{org}/agents/{agent}/runs"),
     // Signed by the payment provider, not asked by a key: its own tests look at its rows.
     ("POST", super::STRIPE),
-    // They are the key's own, and an archived one is kept whole.
+    // They are the key's own, or hidden by an admin, and an archived one is kept whole.
     ("POST", "/v1/orgs/{org}/agents/{agent}/conversations"),
     (
         "DELETE",

@@ -152,7 +152,7 @@ pub(super) fn no_canary(agent: &str) -> Error {
 }
 
 /// What an id draws: 52 bits of a digest as a part of one, so that a larger share keeps who a smaller one had.
-/// `conversations::repin` draws the same in SQL.
+/// `conversations::pins` draws the same in SQL.
 fn lot(agent: AgentId, id: Uuid) -> f64 {
     let digest = Sha256::digest([*agent.0.as_bytes(), *id.as_bytes()].concat());
     let mut first = [0; 8];

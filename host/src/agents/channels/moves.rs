@@ -1,5 +1,5 @@
 //! Moving a channel: promote, canary, rollback. Each is one transaction under the lock of the agent's row, with its row of
-//! the history, its audit action and its event.
+//! the history, its audit action and its event; conversations that choose again are pinned anew after it.
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -190,12 +190,10 @@ impl Agents {
         let living = store::living(&mut *tx, which, before.as_ref()).await?;
         let after = step.applied(&agent.name, before.as_ref(), &living)?;
         store::put(&mut *tx, which, &after, now).await?;
-        let repinned = match step.repin {
-            true => {
-                let to = (after.stable, after.canary);
-                conversations::repin(&mut tx, (org, agent.id.0), to).await?
-            }
-            false => 0,
+        let (of, to) = ((org, agent.id.0), (after.stable, after.canary));
+        let choosing = match step.repin {
+            true => conversations::choosing(&mut *tx, of, to).await?,
+            false => Vec::new(),
         };
         let at = |of: &Pointers| match step.channel {
             Channel::Stable => Some(of.stable),
@@ -211,7 +209,7 @@ impl Agents {
                 .canary
                 .filter(|_| step.channel == Channel::Canary)
                 .map(|(_, w)| w),
-            repinned,
+            repinned: i64::try_from(choosing.len()).unwrap_or(i64::MAX),
             approved: step.approved,
             by: Some(caller.key),
             at: now,
@@ -221,6 +219,7 @@ impl Agents {
             .await?;
         tx.commit().await?;
         self.pointed.invalidate_all();
+        let repinned = conversations::repin(&self.db, of, to, &choosing).await?;
         tracing::info!(org = %caller.slug, agent = agent.name, channel = step.channel.as_str(), action = moved.action, version = moved.version, "a channel moved");
         Ok(Channels::new(&agent.name, Some(&after), &living).repinned(repinned))
     }

@@ -28,7 +28,7 @@ impl Agents {
         let before = now - Duration::from_millis(self.config.collect_after_ms);
         let mut tx = self.db.begin().await?;
         // Locked first and looked at again then: an upload of the same bytes waits, or is seen.
-        let unused = store::lock_unused(&mut *tx, before, ROUND_MAX).await?;
+        let unused = store::lock_unused(&mut *tx, (before, now), ROUND_MAX).await?;
         let collected = store::collect(&mut *tx, &unused, (before, now)).await?;
         tx.commit().await?;
         if collected > 0 {

@@ -20,7 +20,8 @@ impl Agents {
         // Channels move under the same lock.
         lock_agent(&mut *tx, which).await?;
         let mut users = store::channels_on(&mut *tx, which, number).await?;
-        let open = conversations::staying(&mut *tx, (caller.org, agent.id.0), number).await?;
+        let open =
+            conversations::staying(&mut *tx, (caller.org, agent.id.0), (number, now)).await?;
         if open > 0 {
             users.push(format!("{open} open conversations"));
         }

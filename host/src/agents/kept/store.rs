@@ -94,10 +94,11 @@ pub(super) async fn delete(
     Ok(deleted.execute(db).await?.rows_affected() > 0)
 }
 
-/// Components of versions that were deleted, locked; what others have locked waits for the next round.
+/// Components whose versions were all deleted before and that nothing is on, locked; what others have locked waits for the
+/// next round. What is in use is passed over here already: it must not take the places of a round for ever.
 pub(super) async fn lock_unused(
     db: impl PgExecutor<'_>,
-    before: OffsetDateTime,
+    (before, now): (OffsetDateTime, OffsetDateTime),
     limit: i64,
 ) -> Result<Vec<Vec<u8>>> {
     let unused = sqlx::query_scalar!(
@@ -106,14 +107,25 @@ pub(super) async fn lock_unused(
            and c.digest in (select digest from agent_versions where deleted_at < $1)
            and not exists (
              select from agent_versions v where v.digest = c.digest and coalesce(v.deleted_at, 'infinity') >= $1)
-         order by c.digest limit $2 for update of c skip locked",
+           and not exists (
+             select from runs r join agent_versions v on v.org_id = r.org_id and v.agent_id = r.agent_id
+               and v.number = r.version where v.digest = c.digest and r.ended_at is null)
+           and not exists (
+             select from conversations s
+             join agent_versions v on v.org_id = s.org_id and v.agent_id = s.agent_id and v.number = s.version
+             join api_keys k on k.org_id = s.org_id and k.id = s.key_id and k.revoked_at is null
+               and (k.expires_at is null or k.expires_at > $2)
+             where v.digest = c.digest and s.archived_at is null)
+         order by c.digest limit $3 for update of c skip locked",
         before,
+        now,
         limit,
     );
     Ok(unused.fetch_all(db).await?)
 }
 
-/// Takes the bytes of those that nothing needs now: every version of them was deleted before, and no open run is on one.
+/// Takes the bytes of those that nothing needs now: every version of them was deleted before, no open run is on one, and no
+/// open conversation of a key that may go on with it.
 pub(super) async fn collect(
     db: impl PgExecutor<'_>,
     digests: &[Vec<u8>],
@@ -125,8 +137,11 @@ pub(super) async fn collect(
            select from agent_versions v where v.digest = c.digest and (coalesce(v.deleted_at, 'infinity') >= $2
              or exists (select from runs r where r.org_id = v.org_id and r.agent_id = v.agent_id
                and r.version = v.number and r.ended_at is null)
-             or exists (select from conversations s where s.org_id = v.org_id and s.agent_id = v.agent_id
-               and s.version = v.number and s.archived_at is null)))",
+             or exists (select from conversations s
+               join api_keys k on k.org_id = s.org_id and k.id = s.key_id and k.revoked_at is null
+                 and (k.expires_at is null or k.expires_at > $3)
+               where s.org_id = v.org_id and s.agent_id = v.agent_id
+                 and s.version = v.number and s.archived_at is null)))",
         digests,
         before,
         now,

@@ -2,6 +2,8 @@
 //! node, its end. An end is state, last event and usage in one transaction; a change under an old term writes nothing.
 
 mod rows;
+#[cfg(test)]
+mod weighed;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -20,13 +22,17 @@ use crate::conversations::join::CONVERSATION_BUSY;
 use crate::conversations::{self, Answer, Entry};
 use crate::guardrails::Violation;
 use crate::kit::commit::{Apply, Weigh};
-use crate::kit::{Code, OrgId, Result};
+use crate::kit::error::{CONFLICT, NOT_FOUND};
+use crate::kit::{Code, Error, OrgId, Result};
 use crate::ledger::outbox::Notice;
 use crate::runs::store::NewRow;
 
 pub const FENCED: Code = Code::new("fenced", 409, "The run belongs to another node by now");
 
 pub const INCOMPLETE: Code = Code::new("log_incomplete", 500, "A write of the run was lost");
+
+/// Why a run is not begun though all is well here.
+const REFUSED: [Code; 3] = [CONVERSATION_BUSY, CONFLICT, NOT_FOUND];
 
 /// One write of one run.
 #[derive(Debug)]
@@ -193,12 +199,16 @@ impl Weigh for Change {
         let steps = self.steps().iter();
         let steps = steps.map(|step| step.request.len() + step.response.len());
         let own = match self {
-            Self::Begin { row, .. } => {
-                row.input.len() + row.metadata.as_ref().map_or(0, String::len)
+            Self::Begin { row, entry, .. } => {
+                row.input.len()
+                    + row.metadata.as_ref().map_or(0, String::len)
+                    + entry.as_ref().map_or(0, |entry| entry.content.len())
             }
             Self::Intend { intention, .. } => intention.request.len(),
             Self::End { end, .. } => {
-                end.output.len() + end.guest_log.as_ref().map_or(0, String::len)
+                end.output.len()
+                    + end.guest_log.as_ref().map_or(0, String::len)
+                    + end.answer.as_ref().map_or(0, |answer| answer.content.len())
             }
             _ => 0,
         };
@@ -229,15 +239,16 @@ impl Apply for Writes {
                 _ => None,
             })
             .collect();
-        if !begins.is_empty() {
-            store::insert_runs(tx, &begins).await?;
-        }
+        let deleted = match begins.is_empty() {
+            true => HashSet::new(),
+            false => store::insert_runs(tx, &begins).await?,
+        };
         let held = hold(tx, batch).await?;
         let ended = end(tx, batch).await?;
         let mut rows = Rows::default();
         let mut answers = Vec::with_capacity(batch.len());
         for change in batch {
-            let answer = may_write(change, &entered, (&held, &ended));
+            let answer = may_write(change, (&entered, &deleted), (&held, &ended));
             if let Ok(Write::Now) = answer {
                 rows.add(change);
             }
@@ -265,7 +276,7 @@ impl Apply for Writes {
                 change.live().lose();
             }
             // Nothing was begun: who asked is told.
-            Err(error) if error.is(CONVERSATION_BUSY) => {}
+            Err(error) if change.key().is_none() && REFUSED.iter().any(|code| error.is(*code)) => {}
             Err(error) => {
                 tracing::error!(run = %change.live().run, %error, cause = error.chain(), "a run's write failed");
                 change.live().mark_broken();
@@ -347,7 +358,7 @@ enum Write {
 
 fn may_write(
     change: &Change,
-    entered: &HashSet<Uuid>,
+    (entered, deleted): (&HashSet<Uuid>, &HashSet<Uuid>),
     (held, ended): (&HashMap<Key, bool>, &HashMap<Key, bool>),
 ) -> Result<Write> {
     if let Change::Begin {
@@ -355,8 +366,17 @@ fn may_write(
     } = change
         && !entered.contains(&entry.run)
     {
-        let what = "Another run began in the conversation, or it was archived: ask again.";
+        let what = "Another run began in the conversation, it was archived, or its version was deleted: ask again.";
         return Err(CONVERSATION_BUSY.because(what));
+    }
+    if let Change::Begin { row, .. } = change
+        && deleted.contains(&row.run.0)
+    {
+        let what = "The version was deleted in this moment: ask again.";
+        return Err(match row.channel {
+            Some(_) => CONFLICT.because(what),
+            None => Error::not_found("agent or version"),
+        });
     }
     let Some(key) = change.key() else {
         return Ok(Write::Now);

@@ -1,7 +1,7 @@
 //! The statements of the log. Each takes a whole batch; inserts ignore rows that are there, so that a repeated commit
 //! is harmless.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sqlx::{PgConnection, PgExecutor};
 use time::OffsetDateTime;
@@ -22,8 +22,10 @@ macro_rules! column {
     };
 }
 
-pub(super) async fn insert_runs(tx: &mut PgConnection, rows: &[&NewRow]) -> Result<()> {
-    sqlx::query!(
+/// Makes the runs there; the answer names those that were refused, because their version is deleted by now. Those of
+/// conversations were let in before.
+pub(super) async fn insert_runs(tx: &mut PgConnection, rows: &[&NewRow]) -> Result<HashSet<Uuid>> {
+    let inserted = sqlx::query!(
         "insert into runs (org_id, id, agent_id, version, channel, state, input, metadata, seed, deadline_at,
            fuel_max, node_id, term, created_by, created_at, limits_digest, conversation_id, traceparent)
          select a, b, c, d, e, f, g::json, h::json, i, j, k, l, 1, m, n, o, p, q
@@ -31,6 +33,8 @@ pub(super) async fn insert_runs(tx: &mut PgConnection, rows: &[&NewRow]) -> Resu
            $8::text[], $9::bytea[], $10::timestamptz[], $11::bigint[], $12::uuid[], $13::uuid[], $14::timestamptz[],
            $15::bytea[], $16::uuid[], $17::text[])
            as t (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q)
+         where p is not null or not exists (select from agent_versions v
+           where v.org_id = a and v.agent_id = c and v.number = d and v.deleted_at is not null)
          on conflict on constraint runs_pkey do nothing",
         &column!(rows, row => row.org.0),
         &column!(rows, row => row.run.0),
@@ -50,9 +54,25 @@ pub(super) async fn insert_runs(tx: &mut PgConnection, rows: &[&NewRow]) -> Resu
         &column!(rows, row => row.conversation.map(|id| id.0)) as &[Option<Uuid>],
         &column!(rows, row => row.traceparent.clone()) as &[Option<String>],
     )
-    .execute(tx)
+    .execute(&mut *tx)
     .await?;
-    Ok(())
+    let mut refused = HashSet::new();
+    if inserted.rows_affected() < rows.len() as u64 {
+        // Or they were written before: a commit whose answer was lost is made again.
+        let there = sqlx::query_scalar!(
+            "select r.id from runs r join unnest($1::uuid[], $2::uuid[]) as k (org, run)
+               on r.org_id = k.org and r.id = k.run",
+            &column!(rows, row => row.org.0),
+            &column!(rows, row => row.run.0),
+        );
+        let there: HashSet<Uuid> = there.fetch_all(tx).await?.into_iter().collect();
+        refused.extend(
+            rows.iter()
+                .map(|row| row.run.0)
+                .filter(|run| !there.contains(run)),
+        );
+    }
+    Ok(refused)
 }
 
 /// Locks the runs that are still at their term; tells which of them have ended. Ordered, so that batches do not
