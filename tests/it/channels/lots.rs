@@ -189,14 +189,14 @@ async fn a_repin_waits_for_those_that_change_and_the_move_for_none() {
     let mut held = host.db().begin().await.unwrap();
     let hold = sqlx::query("select from conversations where channel = $1 for update");
     hold.bind("stable").execute(&mut *held).await.unwrap();
-    let other = client.at(&host.url());
-    let back =
-        tokio::spawn(async move { verb(&other, "echo", "rollback", json!({"repin": true})).await });
-    eventually("it has moved", async || {
-        channels(&client, "echo").await.0 == json!(1)
-    })
-    .await;
-    held.rollback().await.unwrap();
-    assert_eq!(back.await.unwrap().json()["repinned"], json!(2));
+    let back = verb(&client, "echo", "rollback", json!({"repin": true}));
+    let (back, ()) = futures_util::join!(back, async {
+        eventually("it has moved", async || {
+            channels(&client, "echo").await.0 == json!(1)
+        })
+        .await;
+        held.rollback().await.unwrap();
+    });
+    assert_eq!(back.json()["repinned"], json!(2), "{}", back.text);
     host.stop().await;
 }
