@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 use self::wire::Request;
 
@@ -38,6 +39,10 @@ pub enum How {
     Slow(u32),
     /// 401, with the key that was sent.
     Unauthorized,
+    /// 400, nothing done.
+    Refuse,
+    /// 429, but not before the test lets it go; who asked is not waited for.
+    SlowLate,
 }
 
 /// A meter event that was taken.
@@ -63,6 +68,7 @@ struct State {
     asked: Vec<String>,
     under_way: BTreeMap<String, usize>,
     overlaps: Vec<String>,
+    late: Arc<Notify>,
     wrong: Vec<String>,
 }
 
@@ -127,6 +133,11 @@ impl Stripe {
         self.state().broken = customer.map(str::to_owned);
     }
 
+    /// Lets one late answer go.
+    pub fn let_go(&self) {
+        self.state().late.notify_one();
+    }
+
     pub fn metered(&self) -> Vec<Metered> {
         let state = self.state();
         let taken = state.metered.iter();
@@ -169,18 +180,22 @@ async fn converse(mut stream: TcpStream, state: &Mutex<State>) {
     }
 }
 
+fn told(message: &str) -> Value {
+    json!({ "error": { "message": message } })
+}
+
 /// `false` where the connection closes.
 async fn answer(stream: &mut TcpStream, request: &Request, state: &Mutex<State>) -> bool {
-    let identifier = api::arrives(request, state);
+    let mut identifier = api::arrives(request, state);
     let how = lock(state).orders.pop_front();
     // Long enough for another to come in between.
     tokio::time::sleep(std::time::Duration::from_millis(3)).await;
-    let failed = || {
-        (
-            500,
-            json!({ "error": { "message": "Something went wrong." } }),
-        )
-    };
+    let failed = || (500, told("Something went wrong."));
+    if how == Some(How::SlowLate) {
+        api::leaves(identifier.take(), state);
+        let late = Arc::clone(&lock(state).late);
+        late.notified().await;
+    }
     let (status, body, more) = match how {
         Some(How::Reset) => {
             api::leaves(identifier, state);
@@ -191,17 +206,15 @@ async fn answer(stream: &mut TcpStream, request: &Request, state: &Mutex<State>)
             return std::future::pending().await;
         }
         Some(How::Slow(seconds)) => {
-            let body = json!({ "error": { "message": "Too many requests." } });
-            (429, body, format!("retry-after: {seconds}\r\n"))
+            let after = format!("retry-after: {seconds}\r\n");
+            (429, told("Too many requests."), after)
         }
+        Some(How::SlowLate) => (429, told("Too many requests."), String::new()),
+        Some(How::Refuse) => (400, told("No such meter."), String::new()),
         Some(How::Unauthorized) => {
             let key = request.authorization();
             let message = format!("Invalid API Key provided: {key}, {}", hex::encode(key));
-            (
-                401,
-                json!({ "error": { "message": message } }),
-                String::new(),
-            )
+            (401, told(&message), String::new())
         }
         Some(How::Fail) => {
             let (status, body) = api::keep(request, failed(), state);
