@@ -23,9 +23,16 @@ fn main() {
         .enable_all()
         .build()
         .expect("a runtime");
+    // One table alone, by its name.
+    let only = std::env::args().skip(1).find(|word| !word.starts_with('-'));
+    let wants = |table: &str| only.as_deref().is_none_or(|only| only == table);
     runtime.block_on(async {
-        Box::pin(states()).await;
-        Box::pin(neighbours()).await;
+        if wants("states") {
+            Box::pin(states()).await;
+        }
+        if wants("neighbours") {
+            Box::pin(neighbours()).await;
+        }
     });
 }
 

@@ -18,7 +18,7 @@ pub struct Agent {
     #[serde(skip)]
     pub id: AgentId,
     pub name: String,
-    /// The version new runs take; absent until one was made stable.
+    /// The version the stable channel points at: what new runs take but for the canary's share. Absent until there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stable: Option<i32>,
     #[serde(with = "time::serde::rfc3339")]

@@ -1,5 +1,5 @@
 //! What runs used, what that costs, who is charged for it, and how much of it an organization may: the token meter, the
-//! ledger with its sums, tiers and caps, prices, and the payment provider. Runs ask before they begin and before each generation, and write
+//! rows of usage with their sums, tiers and caps, prices, and the payment provider. Runs ask before they begin and before each generation, and write
 //! the rows in the transaction that ends them.
 
 pub mod caps;

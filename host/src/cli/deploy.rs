@@ -24,7 +24,6 @@ Environment: BULKHEAD_URL, BULKHEAD_ORG, BULKHEAD_API_KEY; where absent, the `de
 )]
 pub(super) struct Args {
     /// The agent's name; it is made where there is none.
-    /// The agent's name.
     agent: String,
     /// A component (.wasm), or a crate to build.
     #[arg(value_name = "FILE_OR_DIR")]

@@ -203,22 +203,22 @@ async fn list(
     if out.is_json() {
         return out.json(&page);
     }
-    let stable = client.get(&["agents", agent], &[]).await?["stable"].as_i64();
+    let channels = client.get(&["agents", agent, "channels"], &[]).await?;
+    let channel = |number: &Value| {
+        let all = ["stable", "canary"].into_iter();
+        let on = all.filter(|name| channels[*name]["version"] == *number);
+        on.collect::<Vec<_>>().join(" ")
+    };
     let rows = page["data"]
         .as_array()
         .into_iter()
         .flatten()
         .map(|version| {
             let imports = version["imports"].as_array().into_iter().flatten();
-            let stable = if stable == version["number"].as_i64() {
-                "stable"
-            } else {
-                ""
-            };
             [
                 at(version, "/number"),
                 at(version, "/label"),
-                stable.to_owned(),
+                channel(&version["number"]),
                 at(version, "/created_at"),
                 bytes(number(version, "/size_bytes")),
                 at(version, "/digest").chars().take(19).collect(),

@@ -1,6 +1,6 @@
 //! The invariants by name: what `doctor --invariants` lists, and what tests plant violations of.
 
-/// The invariants the database can answer for, by the names of the specification.
+/// The invariants the database can answer for, by the names that ARCHITECTURE.md explains.
 pub const CHECKED: &[(&str, &str)] = &[
     (
         "I1",

@@ -267,7 +267,9 @@ impl Journal for RunJournal {
             let ended_at = self.record.now();
             self.pending = self.pending.saturating_sub(1);
             let step = Step::new(&ticket, &response, ok, ended_at);
-            self.record.step(step).await.map_err(wasmtime::Error::new)?;
+            let kept = ticket.left.is_some();
+            let written = self.record.step(step, kept).await;
+            written.map_err(wasmtime::Error::new)?;
             self.meter.advance_to(ended_at);
             Ok(())
         })

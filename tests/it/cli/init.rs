@@ -105,7 +105,9 @@ async fn a_project_of_each_template_builds_deploys_and_answers() {
         assert!(code.contains(&format!("pub fn {identifier}(")), "{code}");
         let readme = std::fs::read_to_string(project.join("README.md")).unwrap();
         assert!(readme.starts_with(&format!("# {name}\n")), "{readme}");
-        assert!(!readme.contains(&format!(" {template} ")), "{readme}");
+        for own in [format!(" {template} "), format!("component={template}`")] {
+            assert!(!readme.contains(&own), "{own:?} is left in {readme}");
+        }
         if template != "guardrail" {
             let manifest = &deployed.document()["manifest"];
             assert_eq!(manifest["name"], name);

@@ -69,10 +69,10 @@ const QUESTIONS: &[(&str, &str)] = &[
         "does not stop the run",
     ),
     ("what is fuel", "about one unit for each instruction"),
-    ("how do i deploy my agent", "`bulkhead deploy`"),
+    ("how do i deploy my agent", "bulkhead deploy"),
     (
         "roll back to an older version",
-        "Point `stable` at the earlier number",
+        "makes the version stable that was stable before",
     ),
     ("list all runs", "newest first"),
     ("delete a document from knowledge", "DELETE"),
@@ -89,7 +89,7 @@ const QUESTIONS: &[(&str, &str)] = &[
     ("idempotency key", "Idempotency-Key"),
     (
         "what happens to a run when the server crashes",
-        "host_error",
+        "another host of the database",
     ),
 ];
 

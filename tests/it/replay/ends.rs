@@ -149,6 +149,17 @@ async fn ends_of_the_guests_own() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stopped_at_any_moment() {
     let host = TestHost::start().await;
+    Box::pin(stopped(host)).await;
+}
+
+/// The same where every write waits for the one before it: what was answered and metered waits too.
+#[tokio::test(flavor = "multi_thread")]
+async fn stopped_at_any_moment_while_writes_wait() {
+    let host = TestHost::start_with(|config| config.runs.commit_bytes = 1).await;
+    Box::pin(stopped(host)).await;
+}
+
+async fn stopped(host: TestHost) {
     host.deploy("acme", "journey", &guests::JOURNEY).await;
     let client = host.client("acme").await;
     let legs = "say word\nspin 30000\nask what is it?\nsleep 1\nstatus on\ndice\ntool hammer\n";

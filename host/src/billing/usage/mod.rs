@@ -1,4 +1,4 @@
-//! The ledger of usage: a row for each run and for each generation, written with the run's end and never changed; the
+//! The rows of usage: one for each run and for each generation, written with the run's end and never changed; the
 //! sums of them; and what is shown. Invariant: an answer is the sums and what is in none yet, so it is always exact.
 
 mod fold;

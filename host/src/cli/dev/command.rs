@@ -17,7 +17,7 @@ use crate::host::{Host, Pace};
 use crate::identity::Caller;
 use crate::kit::{Clock, Random, Tasks, db};
 
-/// Ctrl-C is prompt: a run that does not end by itself is stopped after this.
+/// Ctrl-C is prompt: a run that has not ended after half of this is let go of, and goes on at the next start.
 const GRACE_MS: u64 = 3_000;
 const LISTEN: &str = "127.0.0.1:8320";
 

@@ -41,9 +41,8 @@ const AGENT: &[&str] = &[
 ];
 /// The same of a guardrail component.
 const GUARDRAIL: &[&str] = &[
-    "cd {folder}",
-    "cargo test                  # native",
-    "bulkhead deploy {name} .    # then name it in an agent's guardrails: component={name}",
+    "cargo test --manifest-path {folder}/Cargo.toml     # native",
+    "bulkhead deploy {name} {folder}     # where `bulkhead dev` runs; agents then name it: component={name}",
 ];
 
 /// One of the templates.
@@ -156,6 +155,10 @@ impl Template {
             _ if place == "README.md" => vec![
                 (format!("# {}\n", self.name), format!("# {name}\n")),
                 (format!(" {} ", self.name), format!(" {name} ")),
+                (
+                    format!("component={}`", self.name),
+                    format!("component={name}`"),
+                ),
             ],
             _ => return content,
         };

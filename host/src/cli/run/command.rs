@@ -37,7 +37,7 @@ pub(in crate::cli) struct Args {
     agent: String,
     /// What to ask; `-` reads it from stdin.
     text: String,
-    /// A version instead of the stable one.
+    /// This version, instead of the one a channel gives.
     #[arg(long, value_name = "N")]
     version: Option<u32>,
     /// Go on in this conversation: the run is given what was said before.

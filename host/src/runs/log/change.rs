@@ -190,8 +190,7 @@ impl Change {
 impl Weigh for Change {
     fn bytes(&self) -> usize {
         let events = self.events().iter().map(|event| event.data.len());
-        let steps = self.steps().iter();
-        let steps = steps.map(|step| step.request.len() + step.response.len());
+        let steps = self.steps().iter().map(Step::bytes);
         let own = match self {
             Self::Begin { row, .. } => {
                 row.input.len() + row.metadata.as_ref().map_or(0, String::len)

@@ -2,21 +2,23 @@
 //! the text that was said. Shared by the guest's host calls and by whoever ends the run; a guest dropped in the middle
 //! of a write leaves no hole, because a number is taken only when the write can no longer wait.
 
+mod left;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde_json::Value;
 use time::OffsetDateTime;
 
+use self::left::Unsent;
 use super::shown::Shown;
 use super::step::{DIVERGED, Intention};
 use super::{Change, Event, Live, Step, Stored, standing, tool_calls};
 use crate::guardrails::Guard;
-use crate::kit::commit::{Committed, Durable, Weigh as _, Writer};
+use crate::kit::commit::{Committed, Durable, Writer};
 use crate::kit::{Clock, Error, OrgId, Result, Tasks};
 use crate::runs::RunId;
-use crate::sandbox::{Left, Meter, Ticket};
+use crate::sandbox::Meter;
 
 /// Writes of one run that may be on their way: a guest that says more waits.
 const UNSETTLED_MAX: usize = 64;
@@ -242,16 +244,18 @@ impl Record {
     }
 
     /// Adds a step; returns once it is queued.
-    pub async fn step(&self, step: Step) -> Result<()> {
+    ///
+    /// What is `kept` goes with the run's end where the guest is dropped while its step waits for room: it is metered.
+    pub async fn step(&self, step: Step, kept: bool) -> Result<()> {
+        let (bytes, unsent) = (step.bytes(), Unsent::new(self, step, kept));
         self.make_room().await?;
-        let change = Change::Step {
+        let key = self.key.run.0.as_u128();
+        let slot = self.writer()?.reserve(key, bytes).await?;
+        let durable = slot.send(Change::Step {
             key: self.key,
             live: Arc::clone(&self.live),
-            step: Box::new(step),
-        };
-        let key = self.key.run.0.as_u128();
-        let slot = self.writer()?.reserve(key, change.bytes()).await?;
-        let durable = slot.send(change);
+            step: unsent.step(),
+        });
         self.lock().unsettled.push_back(durable);
         Ok(())
     }
@@ -380,13 +384,6 @@ impl Record {
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Left for Record {
-    fn leave(&self, ticket: Ticket, response: Value, ok: bool) {
-        let step = Step::new(&ticket, &response, ok, self.clock.now());
-        self.lock().left.push(step);
     }
 }
 

@@ -41,6 +41,11 @@ impl Step {
             ok,
         }
     }
+
+    /// What it holds in memory while it waits.
+    pub fn bytes(&self) -> usize {
+        self.request.len() + self.response.len()
+    }
 }
 
 /// An effect that is about to start. Where the journal goes on from here, what stood behind it is forgotten.

@@ -2,6 +2,9 @@
 
 pub(super) use loom::sync::{Condvar, Mutex, MutexGuard};
 
+/// Loom switches wherever it may; that a thread gives way adds no order, and loom's own would take some away.
+pub(super) fn yield_now() {}
+
 /// As much of tokio's oneshot as the scheduler uses: the receiver hears that the sender is gone.
 pub(super) mod oneshot {
     use std::future::Future;

@@ -4,7 +4,7 @@ pub(in crate::billing) mod store;
 
 use super::super::prices::Money;
 
-/// What rows of the ledger come to.
+/// What rows of usage come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::billing) struct Sums {
     /// Runs, or generations where they are counted.
