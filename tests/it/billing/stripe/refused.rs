@@ -196,7 +196,7 @@ async fn does_not_start(cases: &[(Change, &str)]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_configuration_stops_the_host_from_starting() {
     let api = "`billing.stripe.api_base`";
-    does_not_start(&[
+    Box::pin(does_not_start(&[
         (
             |c| c.billing.stripe.secret_key = None,
             "BULKHEAD__BILLING__STRIPE__SECRET_KEY",
@@ -226,7 +226,7 @@ async fn a_bad_configuration_stops_the_host_from_starting() {
             |c| c.billing.export_lease_ms = 0,
             "`billing.export_lease_ms`",
         ),
-    ])
+    ]))
     .await;
 }
 
@@ -241,7 +241,7 @@ async fn an_empty_or_foreign_secret_stops_the_host_from_starting() {
     let key = "`billing.stripe.secret_key`";
     let signing = "`billing.stripe.webhook_secret`";
     let thin = "`billing.stripe.thin_webhook_secret`";
-    does_not_start(&[
+    Box::pin(does_not_start(&[
         (|c| c.billing.stripe.secret_key = Some(Secret::new("")), key),
         (
             |c| c.billing.stripe.secret_key = Some(Secret::new(" \n")),
@@ -263,7 +263,7 @@ async fn an_empty_or_foreign_secret_stops_the_host_from_starting() {
             |c| c.billing.stripe.thin_webhook_secret = Some(Secret::new("")),
             thin,
         ),
-    ])
+    ]))
     .await;
 }
 
