@@ -3,6 +3,7 @@
 use bulkhead::agents::signed::{HEADER, message};
 use bulkhead_tests::client::{Answer, send};
 use bulkhead_tests::folder::Folder;
+use bulkhead_tests::host::eventually;
 use bulkhead_tests::{Client, TestHost};
 use ed25519_dalek::{Signer as _, SigningKey};
 use reqwest::Method;
@@ -238,4 +239,99 @@ async fn the_command_line_makes_keys_and_signs() {
     let revoked = document(&host, &client, &["publishers", "revoke", id]).await;
     assert!(revoked["revoked_at"].is_string());
     host.stop().await;
+}
+
+/// Every signature is compared with every key, so there is a most.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_organization_has_so_many_keys_and_no_more() {
+    let host = TestHost::start_with(|config| config.agents.publisher_keys = 3).await;
+    let second = host.join().await;
+    let client = host.client("acme").await;
+    let there = client.at(&second.url());
+    let first = add(&client, &key(1)).await.json()["id"].clone();
+    assert_eq!(add(&client, &key(2)).await.status, 201);
+    // One is left, and four ask for it on two hosts.
+    let keys = [key(3), key(4), key(5), key(6)];
+    let [a, b, c, d] = &keys;
+    let asked = tokio::join!(
+        add(&client, a),
+        add(&there, b),
+        add(&client, c),
+        add(&there, d)
+    );
+    let answers = [asked.0, asked.1, asked.2, asked.3];
+    let added = answers.iter().filter(|answer| answer.status == 201);
+    assert_eq!(added.count(), 1);
+    for refused in answers.iter().filter(|answer| answer.status != 201) {
+        assert_eq!(refused.refusal(), (409, "too_many_publishers".to_owned()));
+        assert!(
+            refused.text.contains("agents.publisher_keys"),
+            "{}",
+            refused.text
+        );
+    }
+    assert_eq!(add(&client, &key(1)).await.status, 200, "one that is there");
+    let foreign = host.client("globex").await;
+    assert_eq!(add(&foreign, &key(9)).await.status, 201);
+    let path = format!("/publisher-keys/{}", first.as_str().unwrap());
+    assert_eq!(client.delete(&path).await.status, 200);
+    assert_eq!(add(&client, &key(9)).await.status, 201, "a place is free");
+    second.stop().await;
+    host.stop().await;
+}
+
+/// Two who sign one version at one time take turns under the agent's lock: the first signed it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_is_signed_once() {
+    let host = TestHost::start().await;
+    let client = host.client("acme").await;
+    let echo = ECHO.bytes();
+    assert_eq!(upload(&client, &echo, None).await.status, 201);
+    for n in [1, 2] {
+        assert_eq!(add(&client, &key(n)).await.status, 201);
+    }
+    let signatures = [sign(&key(1), &echo), sign(&key(2), &echo)];
+    let both = async {
+        let [one, other] = &signatures;
+        tokio::join!(
+            upload(&client, &echo, Some(one)),
+            upload(&client, &echo, Some(other))
+        )
+    };
+    let both = behind_the_agents_lock(&host, 2, both).await;
+    let (one, other) = (both.0.json(), both.1.json());
+    assert!(one["signed_by"].is_string(), "{one}");
+    assert_eq!(one["signed_by"], other["signed_by"]);
+    let log = client
+        .get("/audit/actions?action=agent_version.signed")
+        .await;
+    assert_eq!(log.json()["data"].as_array().unwrap().len(), 1);
+    host.stop().await;
+}
+
+/// Does it while the rows of all agents are locked, until so many wait for one of them.
+pub(crate) async fn behind_the_agents_lock<T>(
+    host: &TestHost,
+    waiting: i64,
+    asks: impl Future<Output = T>,
+) -> T {
+    let mut tx = host.db().begin().await.expect("the database answers");
+    sqlx::query("select id from agents for no key update")
+        .fetch_all(&mut *tx)
+        .await
+        .expect("agents can be locked");
+    let mut asks = std::pin::pin!(asks);
+    let wait = eventually("they wait for the agent", async || {
+        let found = sqlx::query_scalar::<_, i64>(
+            "select count(*) from pg_stat_activity where datname = current_database()
+             and wait_event_type = 'Lock' and query like '%from agents%for no key update%'",
+        );
+        found.fetch_one(host.db()).await.ok() == Some(waiting)
+    });
+    tokio::select! {
+        _ = &mut asks => panic!("nobody takes the agent's lock"),
+        () = wait => {}
+    }
+    tx.commit().await.expect("nothing was written");
+    asks.await
 }

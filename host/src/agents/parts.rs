@@ -23,6 +23,8 @@ pub struct Config {
     pub describe_ms: u64,
     /// How long the bytes of a deleted version are kept.
     pub collect_after_ms: u64,
+    /// Valid keys of an organization's publishers: a signature is compared with each.
+    pub publisher_keys: usize,
 }
 
 impl Default for Config {
@@ -32,6 +34,7 @@ impl Default for Config {
             describe_fuel: 100_000_000,
             describe_ms: 2_000,
             collect_after_ms: 3_600_000,
+            publisher_keys: 32,
         }
     }
 }

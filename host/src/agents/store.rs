@@ -188,17 +188,17 @@ pub(super) async fn insert_version(
     .try_into()
 }
 
-/// Says who signed it, and keeps what they signed with.
+/// Says who signed it, and keeps what they signed with. `None` where somebody did before, or it is deleted.
 pub(super) async fn sign_version(
     db: impl PgExecutor<'_>,
     (org, agent): (OrgId, AgentId),
     number: i32,
     signed: &Signed,
-) -> Result<Version> {
+) -> Result<Option<Version>> {
     sqlx::query_as!(
         VersionRow,
         r#"update agent_versions set signed_by = $4, signature = $5
-         where org_id = $1 and agent_id = $2 and number = $3
+         where org_id = $1 and agent_id = $2 and number = $3 and signed_by is null and deleted_at is null
          returning number, label, digest, manifest, imports, signed_by as "signed_by: PublisherId", size_bytes, compile_ms, created_at"#,
         org.0,
         agent.0,
@@ -206,9 +206,10 @@ pub(super) async fn sign_version(
         signed.by.0,
         &signed.signature[..],
     )
-    .fetch_one(db)
+    .fetch_optional(db)
     .await?
-    .try_into()
+    .map(Version::try_from)
+    .transpose()
 }
 
 pub(super) async fn find_agent(db: &PgPool, org: OrgId, name: &str) -> Result<Option<Agent>> {

@@ -16,6 +16,7 @@ use super::{Agents, Digest, Manifest, store};
 use crate::guardrails;
 use crate::identity::Caller;
 use crate::identity::organizations::is_name;
+use crate::kit::error::CONFLICT;
 use crate::kit::{Code, Error, Result};
 use crate::ledger::audit::{Action, Target, record};
 use crate::ledger::outbox::{Notice, Topic, announce};
@@ -147,8 +148,15 @@ impl Agents {
         let agent = self.get(caller, name).await?;
         let now = self.clock.now();
         let mut tx = self.db.begin().await?;
-        let which = (caller.org, agent.id);
-        let version = store::sign_version(&mut *tx, which, version.number, &signed).await?;
+        let (which, number) = ((caller.org, agent.id), version.number);
+        // Whoever deletes it, or signs it as well, takes turns.
+        store::lock_agent(&mut *tx, which).await?;
+        let Some(version) = store::sign_version(&mut *tx, which, number, &signed).await? else {
+            let gone =
+                || CONFLICT.because("The version was deleted in this moment: upload it again.");
+            let known = store::find_version(&mut *tx, which, number).await?;
+            return known.ok_or_else(gone);
+        };
         let target = Target::new("agent_version", format!("{name}/{}", version.number));
         let did = caller.did(Action::AgentVersionSigned, target).at(now);
         let detail = json!({ "digest": version.digest, "signed_by": version.signed_by });
@@ -217,7 +225,10 @@ impl Agents {
             None => store::insert_version(&mut tx, which, new, (size, now)).await?,
         };
         let version = match signed {
-            Some(signed) => store::sign_version(&mut *tx, which, version.number, &signed).await?,
+            // One that was deleted and is back stays whose it was.
+            Some(signed) => store::sign_version(&mut *tx, which, version.number, &signed)
+                .await?
+                .unwrap_or(version),
             None => version,
         };
         let told = json!({

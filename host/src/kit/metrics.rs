@@ -14,7 +14,7 @@ pub enum Kind {
 }
 
 /// Every metric of the host.
-pub const METRICS: [(Kind, &str, &str); 25] = [
+pub const METRICS: [(Kind, &str, &str); 26] = [
     (
         Counter,
         "bulkhead_http_requests_total",
@@ -100,6 +100,11 @@ pub const METRICS: [(Kind, &str, &str); 25] = [
         Counter,
         "bulkhead_billing_rows_total",
         "rows of usage that were sent to the payment provider or given to a person, by outcome: exported, waiting, unknown, refused, too_old, outcome_unknown",
+    ),
+    (
+        Counter,
+        "bulkhead_billing_events_total",
+        "events of the payment provider that were heard, by what they are about: subscription, uncounted, other",
     ),
     (
         Gauge,

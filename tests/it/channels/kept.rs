@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::{answers, taken, variant, verb, versions};
 use crate::audit::key;
 use crate::guests::{ECHO, SPIN};
+use crate::signed::behind_the_agents_lock;
 
 async fn label(client: &Client, number: i64, label: Value) -> bulkhead_tests::client::Answer {
     let path = format!("/agents/echo/versions/{number}");
@@ -57,6 +58,22 @@ async fn a_label_is_one_versions_at_a_time() {
         200,
         "it is free"
     );
+    host.stop().await;
+}
+
+/// Two versions whose labels are swapped at one time: one clear answer each, and no knot.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_who_swap_labels_take_turns() {
+    let host = TestHost::start().await;
+    let client = host.client("acme").await;
+    versions(&client, "echo", 2).await;
+    for (number, to) in [(1, "a"), (2, "b")] {
+        assert_eq!(label(&client, number, json!(to)).await.status, 200);
+    }
+    let swap = async { tokio::join!(label(&client, 1, json!("b")), label(&client, 2, json!("a"))) };
+    let both = behind_the_agents_lock(&host, 2, swap).await;
+    let taken = (409, "label_taken".to_owned());
+    assert_eq!((both.0.refusal(), both.1.refusal()), (taken.clone(), taken));
     host.stop().await;
 }
 

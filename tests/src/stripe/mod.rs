@@ -38,6 +38,8 @@ pub enum How {
     Slow(u32),
     /// 401, with the key that was sent.
     Unauthorized,
+    /// 400, nothing done.
+    Refuse,
 }
 
 /// A meter event that was taken.
@@ -169,18 +171,17 @@ async fn converse(mut stream: TcpStream, state: &Mutex<State>) {
     }
 }
 
+fn told(message: &str) -> Value {
+    json!({ "error": { "message": message } })
+}
+
 /// `false` where the connection closes.
 async fn answer(stream: &mut TcpStream, request: &Request, state: &Mutex<State>) -> bool {
     let identifier = api::arrives(request, state);
     let how = lock(state).orders.pop_front();
     // Long enough for another to come in between.
     tokio::time::sleep(std::time::Duration::from_millis(3)).await;
-    let failed = || {
-        (
-            500,
-            json!({ "error": { "message": "Something went wrong." } }),
-        )
-    };
+    let failed = || (500, told("Something went wrong."));
     let (status, body, more) = match how {
         Some(How::Reset) => {
             api::leaves(identifier, state);
@@ -191,17 +192,14 @@ async fn answer(stream: &mut TcpStream, request: &Request, state: &Mutex<State>)
             return std::future::pending().await;
         }
         Some(How::Slow(seconds)) => {
-            let body = json!({ "error": { "message": "Too many requests." } });
-            (429, body, format!("retry-after: {seconds}\r\n"))
+            let after = format!("retry-after: {seconds}\r\n");
+            (429, told("Too many requests."), after)
         }
+        Some(How::Refuse) => (400, told("No such meter."), String::new()),
         Some(How::Unauthorized) => {
             let key = request.authorization();
             let message = format!("Invalid API Key provided: {key}, {}", hex::encode(key));
-            (
-                401,
-                json!({ "error": { "message": message } }),
-                String::new(),
-            )
+            (401, told(&message), String::new())
         }
         Some(How::Fail) => {
             let (status, body) = api::keep(request, failed(), state);

@@ -5,7 +5,7 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::{LABEL_TAKEN, store};
-use crate::agents::store::find_version;
+use crate::agents::store::{find_version, lock_agent};
 use crate::agents::{Agents, Version};
 use crate::identity::Caller;
 use crate::kit::{Error, Result};
@@ -38,6 +38,8 @@ impl Agents {
         let agent = self.get(caller, name).await?;
         let which = (caller.org, agent.id);
         let mut tx = self.db.begin().await?;
+        // Two who swap labels take turns: each would wait for the other's.
+        lock_agent(&mut *tx, which).await?;
         let label = to.label.as_deref();
         let labelled = match store::set_label(&mut *tx, which, number, label).await {
             Err(error) if error.is(LABEL_TAKEN) => {

@@ -6,7 +6,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use super::{PublisherId, store};
+use super::{PublisherId, TOO_MANY_PUBLISHERS, store};
 use crate::agents::Agents;
 use crate::identity::Caller;
 use crate::kit::error::CONFLICT;
@@ -60,11 +60,20 @@ impl Agents {
             revoked_at: None,
         };
         let mut tx = self.db.begin().await?;
+        // Two who add the last one take turns.
+        store::lock(&mut *tx, caller.org).await?;
         let by = (caller.org, caller.key);
         if !store::insert(&mut *tx, by, (&publisher, &public)).await? {
             let known = store::find_by_key(&mut *tx, caller.org, &public).await?;
             let gone = || CONFLICT.because("The key was revoked in this moment: ask again.");
             return Ok((known.ok_or_else(gone)?, false));
+        }
+        // A signature is compared with every one of them.
+        let most = self.config.publisher_keys;
+        if store::valid(&mut *tx, caller.org).await?.len() > most {
+            return Err(TOO_MANY_PUBLISHERS.because(format!(
+                "The organization has {most} valid keys: revoke one that nobody signs with any more (`bulkhead publishers ls`, `bulkhead publishers revoke`), or ask the operator for a larger `agents.publisher_keys`."
+            )));
         }
         let target = Target::new("publisher_key", publisher.id);
         let did = caller.did(Action::PublisherKeyAdded, target).at(now);

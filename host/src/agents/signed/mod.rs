@@ -26,4 +26,10 @@ pub const SIGNATURE_REFUSED: Code = Code::new(
     "No publisher of the organization made the signature",
 );
 
+pub const TOO_MANY_PUBLISHERS: Code = Code::new(
+    "too_many_publishers",
+    409,
+    "The organization has as many publishers' keys as it may have",
+);
+
 id!(PublisherId, "pub_", "A publisher's key.");

@@ -46,6 +46,9 @@ pub(in crate::billing) fn provider(
     stripe::check_meters(&config.stripe)?;
     Ok(match config.provider {
         Charging::None => Arc::new(nobody::Nobody),
-        Charging::Stripe => Arc::new(stripe::Stripe::new(egress, &config.stripe)?),
+        Charging::Stripe => {
+            stripe::check_timeout(&config.stripe, config.export_lease_ms)?;
+            Arc::new(stripe::Stripe::new(egress, &config.stripe)?)
+        }
     })
 }

@@ -57,9 +57,17 @@ pub(in crate::billing) struct Newcomer {
 pub(in crate::billing) struct Told {
     /// The same however often it is told.
     pub(in crate::billing) event: String,
-    pub(in crate::billing) at: OffsetDateTime,
-    /// What it says of a subscription, where it does.
-    pub(in crate::billing) change: Option<Change>,
+    pub(in crate::billing) about: About,
+}
+
+/// What it is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::billing) enum About {
+    Subscription(Change),
+    /// Reports that it took and does not count, in its words.
+    Uncounted(String),
+    /// Nothing that matters here.
+    Other,
 }
 
 /// What became of a subscription.
@@ -67,6 +75,7 @@ pub(in crate::billing) struct Told {
 pub(in crate::billing) struct Change {
     pub(in crate::billing) subscription: String,
     pub(in crate::billing) customer: String,
+    pub(in crate::billing) at: OffsetDateTime,
     pub(in crate::billing) gives: Gives,
 }
 

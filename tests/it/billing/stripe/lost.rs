@@ -11,7 +11,7 @@ use super::{charging_within, count, reports, told, uses};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_dies_in_a_post_charges_once() {
     for (how, arrived) in [(How::Hang, 0), (How::DoAndHang, 1)] {
-        let (first, stripe, client) = charging_within(60_000).await;
+        let (first, stripe, client) = charging_within(50_000).await;
         reports(&first).await;
         let second = first.join().await;
         let client = client.at(&second.url());

@@ -3,6 +3,7 @@
 use bulkhead::billing::Billing;
 use bulkhead::billing::charge::Charging;
 use bulkhead::billing::charge::stripe::signature::check;
+use bulkhead::config::Config;
 use bulkhead::kit::egress::Egress;
 use bulkhead::kit::{Base, Random, Secret};
 use bulkhead_tests::TestHost;
@@ -169,65 +170,101 @@ async fn a_host_that_charges_nobody_hears_nobody() {
     host.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_bad_configuration_stops_the_host_from_starting() {
+type Change = fn(&mut Config);
+
+/// Each change, made to a configuration that works, keeps the host from starting, with these words.
+async fn does_not_start(cases: &[(Change, &str)]) {
     let host = TestHost::start().await;
     let app = &host.host().app;
     let base = Base::new(app.db.clone(), app.clock.clone(), Random::system())
         .await
         .unwrap();
-    type Change = fn(&mut bulkhead::config::Config);
-    let cases: [(Change, &str); 6] = [
+    let egress = || Egress::new().unwrap();
+    for (change, says) in cases {
+        let mut config = bulkhead_tests::host::config();
+        charge(&mut config, "https://api.stripe.com");
+        assert_eq!(config.billing.provider, Charging::Stripe);
+        Billing::new(&base, egress(), config.billing.clone()).unwrap();
+        change(&mut config);
+        let error = Billing::new(&base, egress(), config.billing).unwrap_err();
+        assert!(error.contains(says), "{error}");
+        assert!(!error.contains("foreign"), "{error}");
+    }
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_configuration_stops_the_host_from_starting() {
+    let api = "`billing.stripe.api_base`";
+    Box::pin(does_not_start(&[
         (
             |c| c.billing.stripe.secret_key = None,
             "BULKHEAD__BILLING__STRIPE__SECRET_KEY",
         ),
         (
             |c| c.billing.stripe.api_base = "http://api.stripe.com".to_owned(),
-            "`billing.stripe.api_base`",
+            api,
         ),
         (
             |c| c.billing.stripe.api_base = "https://u:p@api.stripe.com".to_owned(),
-            "`billing.stripe.api_base`",
+            api,
         ),
+        (|c| c.billing.stripe.api_base = "stripe".to_owned(), api),
         (
-            |c| c.billing.stripe.api_base = "stripe".to_owned(),
-            "`billing.stripe.api_base`",
-        ),
-        (
-            |c| {
-                drop(
-                    c.billing
-                        .stripe
-                        .meters
-                        .insert("fuel".to_owned(), "x".to_owned()),
-                )
-            },
+            |c| name_meter(c, "fuel", "x"),
             "there is `runs`, `input_tokens`",
         ),
         (
-            |c| {
-                drop(
-                    c.billing
-                        .stripe
-                        .meters
-                        .insert("runs".to_owned(), String::new()),
-                )
-            },
+            |c| name_meter(c, "runs", ""),
             "`billing.stripe.meters.runs`",
         ),
-    ];
-    for (change, says) in cases {
-        let mut config = bulkhead_tests::host::config();
-        charge(&mut config, "https://api.stripe.com");
-        assert_eq!(config.billing.provider, Charging::Stripe);
-        let egress = || Egress::new().unwrap();
-        Billing::new(&base, egress(), config.billing.clone()).unwrap();
-        change(&mut config);
-        let error = Billing::new(&base, egress(), config.billing).unwrap_err();
-        assert!(error.contains(says), "{error}");
-    }
-    host.stop().await;
+        (
+            |c| c.billing.stripe.timeout_ms = 60_000,
+            "`billing.stripe.timeout_ms` is 60000",
+        ),
+        (
+            |c| c.billing.export_lease_ms = 0,
+            "`billing.export_lease_ms`",
+        ),
+    ]))
+    .await;
+}
+
+fn name_meter(config: &mut Config, meter: &str, event: &str) {
+    let meters = &mut config.billing.stripe.meters;
+    meters.insert(meter.to_owned(), event.to_owned());
+}
+
+/// What a compose file makes of a variable that is not set: with an empty secret anybody could sign.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_or_foreign_secret_stops_the_host_from_starting() {
+    let key = "`billing.stripe.secret_key`";
+    let signing = "`billing.stripe.webhook_secret`";
+    let thin = "`billing.stripe.thin_webhook_secret`";
+    Box::pin(does_not_start(&[
+        (|c| c.billing.stripe.secret_key = Some(Secret::new("")), key),
+        (
+            |c| c.billing.stripe.secret_key = Some(Secret::new(" \n")),
+            key,
+        ),
+        (
+            |c| c.billing.stripe.webhook_secret = Some(Secret::new("")),
+            signing,
+        ),
+        (
+            |c| c.billing.stripe.webhook_secret = Some(Secret::new("whsec_foreign15")),
+            signing,
+        ),
+        (
+            |c| c.billing.stripe.webhook_secret = Some(Secret::new("foreign_and_long_enough")),
+            signing,
+        ),
+        (
+            |c| c.billing.stripe.thin_webhook_secret = Some(Secret::new("")),
+            thin,
+        ),
+    ]))
+    .await;
 }
 
 /// What the test signs with is what `openssl dgst -sha256 -hmac whsec_test` says of the same text.

@@ -2,9 +2,11 @@
 
 use std::time::Instant;
 
-use bulkhead_tests::Client;
+use bulkhead::billing::tiers::Tiers;
+use bulkhead::kit::Secret;
 use bulkhead_tests::client::{Answer, send};
 use bulkhead_tests::host::eventually;
+use bulkhead_tests::{Client, logs};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -113,5 +115,95 @@ async fn an_event_that_comes_twice_at_once_is_taken_once() {
     let took = both.iter().filter(|answer| answer["changed"] == true);
     assert_eq!(took.count(), 1, "{both:?}");
     second.stop().await;
+    host.stop().await;
+}
+
+/// Of a subscription that never decided: what the operator gave stays. Of one that did: its end is its end.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_takes_what_its_subscription_gave_and_nothing_else() {
+    let (host, _stripe, client) = charging().await;
+    reports(&host).await;
+    let now = host.clock().now().unix_timestamp();
+    let org = super::org_of(&host, "acme").await;
+    let tiers = Tiers::new(host.db().clone(), host.clock().clone());
+    tiers.give(org, "free").await.unwrap();
+    let is = async |wanted: &str| {
+        eventually(wanted, async || usage(&client, "").await["tier"] == wanted).await;
+    };
+    let gone = (DELETED, "canceled", "price_pro");
+    let paid = (UPDATED, "active", "price_pro");
+    let of = |subscription: &str, mut event: Value| {
+        event["data"]["object"]["id"] = json!(subscription);
+        event
+    };
+    let changes = [
+        // It never decided, and stays ended when what was before is heard after.
+        (event("evt_1", now + 5, gone), false, "free"),
+        (event("evt_2", now + 4, paid), false, "free"),
+        (event("evt_3", now + 5, paid), false, "free"),
+        (of("sub_2", event("evt_4", now + 1, paid)), true, "pro"),
+        (
+            of("sub_2", event("evt_5", now + 6, gone)),
+            true,
+            "enterprise",
+        ),
+        (
+            of("sub_2", event("evt_6", now + 6, paid)),
+            false,
+            "enterprise",
+        ),
+        // Another of the same second is another.
+        (of("sub_3", event("evt_7", now + 6, paid)), true, "pro"),
+    ];
+    for (event, changed, tier) in changes {
+        let answer = tell(&client, now, &event).await;
+        assert_eq!(answer.json(), json!({ "changed": changed }), "{event}");
+        is(tier).await;
+    }
+    host.stop().await;
+}
+
+/// Thin events have another shape and another secret; what is not counted is somebody's to look at.
+#[tokio::test(flavor = "multi_thread")]
+async fn usage_that_is_not_counted_is_told() {
+    const THIN: &str = "whsec_of_the_thin_ones";
+    logs::expect_errors("took usage that it does not count");
+    let (host, _stripe, client) = charging().await;
+    let other = host
+        .join_with(|config| {
+            super::charge(config, "http://127.0.0.1:9");
+            config.billing.stripe.thin_webhook_secret = Some(Secret::new(THIN));
+        })
+        .await;
+    let client = client.at(&other.url());
+    let now = host.clock().now().unix_timestamp();
+    for kind in [
+        "v1.billing.meter.error_report_triggered",
+        "v1.billing.meter.no_meter_found",
+        "v2.core.event_destination.ping",
+    ] {
+        let thin = json!({
+            "id": format!("evt_{kind}"), "object": "v2.core.event", "type": kind,
+            "created": "2026-11-20T18:00:00.123Z", "related_object": { "id": "mtr_1" },
+        });
+        let body = thin.to_string();
+        for secret in [THIN, SECRET] {
+            let answer = post(&client, &signature(secret, now, &body), body.clone()).await;
+            assert_eq!(
+                answer.json(),
+                json!({ "changed": false }),
+                "{}",
+                answer.text
+            );
+        }
+        let foreign = post(&client, &signature("whsec_another", now, &body), body).await;
+        assert_eq!(foreign.refusal(), (400, "bad_signature".to_owned()));
+    }
+    let metrics = send(client.anonymous(Method::GET, &host.metrics_url())).await;
+    for about in ["uncounted", "other"] {
+        let line = format!("bulkhead_billing_events_total{{about=\"{about}\"}}");
+        assert!(metrics.text.contains(&line), "{}", metrics.text);
+    }
+    other.stop().await;
     host.stop().await;
 }

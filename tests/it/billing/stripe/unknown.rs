@@ -184,3 +184,28 @@ async fn a_person_settles_what_is_unknown() {
     );
     host.stop().await;
 }
+
+/// A refusal says nothing of the attempt before it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_after_an_unknown_outcome_is_unknown() {
+    let (host, stripe, client) = charging().await;
+    reports(&host).await;
+    for orders in [&[How::DoAndReset, How::Refuse][..], &[How::Refuse]] {
+        uses(&client).await;
+        stripe.order(orders);
+        for _ in 0..3 {
+            reports(&host).await;
+        }
+    }
+    let rows = to_reconcile(&host).await;
+    let mut facts: Vec<_> = rows
+        .iter()
+        .map(|row| (row.reason.as_str(), row.attempts, row.said.as_deref()))
+        .collect();
+    facts.sort_unstable();
+    let said = Some("400: No such meter.");
+    assert_eq!(facts, [("outcome_unknown", 2, said), ("refused", 1, said)]);
+    assert_eq!(told(&stripe, "runs"), 1, "the first had arrived");
+    stripe.assert_well_used();
+    host.stop().await;
+}

@@ -42,8 +42,9 @@ impl Billing {
         let outcome = inner.provider.report(&report).await;
         let verdict = judge(&attempt, &outcome);
         let now = inner.clock.now();
-        store::settle(&inner.db, (queue.org, attempt.id), (&verdict, now)).await?;
-        count(verdict.outcome());
+        if store::settle(&inner.db, (queue.org, &attempt), (&verdict, now)).await? {
+            count(verdict.outcome());
+        }
         Ok(Some(match verdict {
             // The row is dealt with: the next one may go.
             Verdict::Exported(_) | Verdict::Reconcile(..) => Outcome::Done(()),
@@ -61,6 +62,10 @@ fn judge(attempt: &Attempt, outcome: &Outcome<()>) -> Verdict {
             Verdict::Exported("it has this identifier already".to_owned())
         }
         Outcome::Again => refused("it has this identifier already, and it was never sent"),
+        // It refuses this attempt; what became of the one before, nobody knows.
+        Outcome::Refused(said) if attempt.tried => {
+            Verdict::Reconcile(Reason::OutcomeUnknown.as_str(), said.clone())
+        }
         Outcome::Refused(said) => refused(said),
         Outcome::Later { said, .. } if attempt.tried => Verdict::Attempted {
             said: said.clone(),

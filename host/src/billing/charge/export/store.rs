@@ -117,12 +117,12 @@ pub(super) async fn begin(
     }))
 }
 
-/// What came of it. A row that was settled meanwhile stays as it is.
+/// What came of it; `false` where the row was settled, or is attempted by another, meanwhile: it stays as it is.
 pub(super) async fn settle(
     db: impl PgExecutor<'_>,
-    (org, id): (OrgId, BillingRowId),
+    (org, attempt): (OrgId, &Attempt),
     (verdict, now): (&Verdict, OffsetDateTime),
-) -> Result<()> {
+) -> Result<bool> {
     let (state, reason, said) = match verdict {
         Verdict::Exported(said) => ("exported", None, said),
         Verdict::Waiting(said) => ("waiting", None, said),
@@ -130,21 +130,20 @@ pub(super) async fn settle(
         Verdict::Reconcile(reason, said) => ("reconcile", Some(*reason), said),
     };
     let answered = matches!(verdict, Verdict::Attempted { answered: true, .. });
-    sqlx::query!(
+    let settled = sqlx::query!(
         "update billing_rows set state = $3, reason = $4, said = nullif($5, ''),
            exports = exports + ($3 = 'exported')::int, failed_answers = failed_answers + $7::boolean::int,
            first_attempt_at = case when $3 = 'waiting' then null else first_attempt_at end,
            settled_at = case when $3 in ('exported', 'reconcile') then $6::timestamptz end
-         where org_id = $1 and id = $2 and state = 'attempted'",
+         where org_id = $1 and id = $2 and state = 'attempted' and attempts = $8",
         org.0,
-        id.0,
+        attempt.id.0,
         state,
         reason,
         said,
         now,
         answered,
-    )
-    .execute(db)
-    .await?;
-    Ok(())
+        attempt.number,
+    );
+    Ok(settled.execute(db).await?.rows_affected() > 0)
 }

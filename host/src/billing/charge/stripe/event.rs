@@ -1,4 +1,5 @@
-//! What Stripe's events say, of which only those of subscriptions matter here. Called once the signature holds.
+//! What Stripe's events say, of which those of subscriptions and of usage that it does not count matter here. Called
+//! once the signature holds.
 
 use std::collections::BTreeMap;
 
@@ -6,19 +7,27 @@ use serde::Deserialize;
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::super::provider::{Change, Gives, Told};
+use super::super::provider::{About, Change, Gives, Told};
 use crate::kit::{Error, Result};
 
 /// What Stripe's own ids may have.
 const ID_MAX: usize = 255;
 /// Prices of one subscription that are looked at.
 const ITEMS_MAX: usize = 100;
+/// What is kept of its words.
+const WORDS_MAX: usize = 300;
 
+/// What every event has.
 #[derive(Deserialize)]
 struct Event {
     id: String,
     #[serde(rename = "type")]
     kind: String,
+}
+
+/// What those of subscriptions have besides.
+#[derive(Deserialize)]
+struct Happened {
     created: i64,
     data: Holds,
 }
@@ -30,34 +39,52 @@ struct Holds {
 
 /// `tiers` says which tier a price gives.
 pub(super) fn read(body: &[u8], tiers: &BTreeMap<String, String>) -> Result<Told> {
-    let event: Event = serde_json::from_slice(body).map_err(|error| {
-        Error::invalid(
-            "The body is no event of Stripe's: it has `id`, `type`, `created` and `data.object`.",
-        )
-        .caused_by(error)
-    })?;
+    let event: Event = parse(body, "`id` and `type`")?;
     if event.id.is_empty() || event.id.len() > ID_MAX || event.id.contains('\0') {
         return Err(Error::invalid("`id` is no id of an event."));
     }
-    let at = OffsetDateTime::from_unix_timestamp(event.created)
-        .map_err(|_| Error::invalid("`created` is no time."))?;
-    let change = match event.kind.as_str() {
+    let about = match event.kind.as_str() {
         "customer.subscription.created"
         | "customer.subscription.updated"
         | "customer.subscription.paused"
         | "customer.subscription.resumed"
-        | "customer.subscription.deleted" => Some(change(&event, tiers)?),
-        _ => None,
+        | "customer.subscription.deleted" => About::Subscription(change(&event.kind, body, tiers)?),
+        "v1.billing.meter.error_report_triggered" | "v1.billing.meter.no_meter_found" => {
+            About::Uncounted(report(&event.kind, body)?)
+        }
+        // Whatever else is in it.
+        _ => About::Other,
     };
     Ok(Told {
         event: event.id,
-        at,
-        change,
+        about,
     })
 }
 
-fn change(event: &Event, tiers: &BTreeMap<String, String>) -> Result<Change> {
-    let subscription = &event.data.object;
+fn parse<'a, T: Deserialize<'a>>(body: &'a [u8], has: &str) -> Result<T> {
+    serde_json::from_slice(body).map_err(|error| {
+        Error::invalid(format!("The body is no event of Stripe's: it has {has}.")).caused_by(error)
+    })
+}
+
+/// What it says of reports that it does not count: it sends no more than where to look, and sometimes a summary.
+fn report(kind: &str, body: &[u8]) -> Result<String> {
+    let event: Value = parse(body, "`id` and `type`")?;
+    let meter = event["related_object"]["id"].as_str().unwrap_or("no meter");
+    let summary = &event["data"]["developer_message_summary"];
+    let summary = summary
+        .as_str()
+        .unwrap_or("its error report has the reasons");
+    let words = format!("{kind}: {meter}: {summary}");
+    let plain = words.chars().filter(|c| !c.is_control());
+    Ok(plain.take(WORDS_MAX).collect())
+}
+
+fn change(kind: &str, body: &[u8], tiers: &BTreeMap<String, String>) -> Result<Change> {
+    let happened: Happened = parse(body, "`id`, `type`, `created` and `data.object`")?;
+    let at = OffsetDateTime::from_unix_timestamp(happened.created)
+        .map_err(|_| Error::invalid("`created` is no time."))?;
+    let subscription = &happened.data.object;
     let text = |name: &str| {
         let text = subscription[name]
             .as_str()
@@ -67,7 +94,7 @@ fn change(event: &Event, tiers: &BTreeMap<String, String>) -> Result<Change> {
         text.map(str::to_owned).ok_or_else(missing)
     };
     let status = subscription["status"].as_str().unwrap_or_default();
-    let gives = match (event.kind.as_str(), status) {
+    let gives = match (kind, status) {
         ("customer.subscription.deleted", _)
         | (_, "canceled" | "unpaid" | "incomplete_expired" | "paused") => Gives::Default,
         (_, "active" | "trialing") => given(subscription, tiers),
@@ -76,6 +103,7 @@ fn change(event: &Event, tiers: &BTreeMap<String, String>) -> Result<Change> {
     Ok(Change {
         subscription: text("id")?,
         customer: text("customer")?,
+        at,
         gives,
     })
 }
@@ -138,7 +166,9 @@ mod tests {
                 } }
             });
             let told = read(event.to_string().as_bytes(), &tiers).unwrap();
-            let change = told.change.unwrap();
+            let About::Subscription(change) = told.about else {
+                panic!("{event}: {:?}", told.about);
+            };
             assert_eq!(
                 (change.customer.as_str(), change.gives),
                 ("cus_1", gives),
@@ -154,16 +184,53 @@ mod tests {
             "null",
             "[]",
             "{}",
-            r#"{"id":"evt_1","type":"x","created":"now","data":{"object":{}}}"#,
             r#"{"id":"","type":"x","created":1,"data":{"object":{}}}"#,
-            r#"{"id":"evt_1","type":"x","created":9223372036854775807,"data":{"object":{}}}"#,
+            r#"{"id":"evt_1","type":"customer.subscription.updated"}"#,
+            r#"{"id":"evt_1","type":"customer.subscription.updated","created":"now","data":{"object":{"id":"sub_1","customer":"cus_1"}}}"#,
+            r#"{"id":"evt_1","type":"customer.subscription.updated","created":9223372036854775807,"data":{"object":{"id":"sub_1","customer":"cus_1"}}}"#,
             r#"{"id":"evt_1","type":"customer.subscription.updated","created":1,"data":{"object":{}}}"#,
             r#"{"id":"evt_1","type":"customer.subscription.updated","created":1,"data":{"object":{"id":"sub_1"}}}"#,
         ] {
             let refused = read(text.as_bytes(), &BTreeMap::new());
             assert_eq!(refused.unwrap_err().code.status, 400, "{text}");
         }
-        let other = br#"{"id":"evt_1","type":"invoice.paid","created":1,"data":{"object":null}}"#;
-        assert_eq!(read(other, &BTreeMap::new()).unwrap().change, None);
+    }
+
+    #[test]
+    fn what_matters_to_nobody_here_may_have_any_shape() {
+        for text in [
+            r#"{"id":"evt_1","type":"invoice.paid","created":1,"data":{"object":null}}"#,
+            r#"{"id":"evt_1","type":"x"}"#,
+            r#"{"id":"evt_1","type":"v2.core.event_destination.ping","created":"2026-11-20T18:00:00.123Z","related_object":null}"#,
+            r#"{"id":"evt_1","type":"x","created":9223372036854775807,"data":[]}"#,
+        ] {
+            let told = read(text.as_bytes(), &BTreeMap::new()).unwrap();
+            assert_eq!(
+                (told.event.as_str(), told.about),
+                ("evt_1", About::Other),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn reports_that_do_not_count_say_where_to_look() {
+        let thin = json!({
+            "id": "evt_1", "type": "v1.billing.meter.error_report_triggered",
+            "created": "2026-11-20T18:00:00.123Z",
+            "related_object": { "id": "mtr_1", "type": "billing.meter" },
+        });
+        let mut summed = thin.clone();
+        summed["data"] = json!({ "developer_message_summary": "There are 2\n invalid events" });
+        for (event, says) in [
+            (thin, "mtr_1: its error report has the reasons"),
+            (summed, "mtr_1: There are 2 invalid events"),
+        ] {
+            let told = read(event.to_string().as_bytes(), &BTreeMap::new()).unwrap();
+            let About::Uncounted(said) = told.about else {
+                panic!("{event}: {:?}", told.about);
+            };
+            assert!(said.ends_with(says), "{said}");
+        }
     }
 }

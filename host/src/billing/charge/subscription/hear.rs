@@ -2,8 +2,9 @@
 //! the order things happened in, and written with its audit row or not at all.
 
 use serde_json::json;
+use sqlx::PgConnection;
 
-use super::super::provider::{Change, Gives, Told};
+use super::super::provider::{About, Change, Gives, Told};
 use super::store;
 use crate::billing::{Billing, tiers};
 use crate::kit::{Code, Error, OrgId, Result};
@@ -28,7 +29,8 @@ impl Billing {
         if !store::hear(&mut *tx, &told.event, now).await? {
             return Ok(false);
         }
-        let Some(change) = &told.change else {
+        let About::Subscription(change) = &told.about else {
+            tell(&told);
             tx.commit().await?;
             return Ok(false);
         };
@@ -39,31 +41,27 @@ impl Billing {
             )));
         };
         let org = known.org;
-        let is_new = known.heard_at.is_none_or(|heard| heard <= told.at);
-        // The end of another subscription than the one that decides is none.
-        let ends_another = change.gives == Gives::Default
-            && known
-                .subscription
-                .is_some_and(|decides| decides != change.subscription);
-        if !is_new || ends_another || change.gives == Gives::Nothing {
+        if !decides(&mut tx, known, change).await? {
             tx.commit().await?;
+            count("subscription");
             return Ok(false);
         }
-        if let Err(error) = self.apply(&mut tx, org, &told, change).await {
+        if let Err(error) = self.apply(&mut tx, org, &told.event, change).await {
             drop(tx);
             self.refused(org, (&told.event, change), &error).await?;
             return Err(error);
         }
         tx.commit().await?;
+        count("subscription");
         inner.plans.invalidate(&org).await;
         Ok(true)
     }
 
     async fn apply(
         &self,
-        tx: &mut sqlx::PgConnection,
+        tx: &mut PgConnection,
         org: OrgId,
-        told: &Told,
+        event: &str,
         change: &Change,
     ) -> Result<()> {
         let inner = &self.inner;
@@ -79,9 +77,9 @@ impl Billing {
         };
         tiers::give(tx, org, (tier, "stripe"), &inner.clock).await?;
         let decides = tier.map(|_| change.subscription.as_str());
-        store::heard(&mut *tx, org, (decides, told.at)).await?;
+        store::heard(&mut *tx, org, (decides, change.at)).await?;
         let entry = self.entry(org, change);
-        let detail = json!({ "tier": tier, "event": told.event });
+        let detail = json!({ "tier": tier, "event": event });
         record(tx, &[entry.detail(&detail)]).await
     }
 
@@ -114,4 +112,41 @@ impl Billing {
             target,
         )
     }
+}
+
+/// Whether the change decides the tier; an end is remembered in any case.
+async fn decides(tx: &mut PgConnection, known: store::Known, change: &Change) -> Result<bool> {
+    let is_new = known.heard_at.is_none_or(|heard| heard <= change.at);
+    let subscription = change.subscription.as_str();
+    Ok(match &change.gives {
+        Gives::Nothing => false,
+        // The end of one that never decided takes nothing: the tier is the operator's, or another subscription's.
+        Gives::Default => {
+            store::end(&mut *tx, subscription, change.at).await?;
+            is_new && known.subscription.as_deref() == Some(subscription)
+        }
+        // Of the same second, or told too late: what ended stays ended.
+        Gives::Tier(_) | Gives::Unknown(_) => {
+            is_new && !store::ended(&mut *tx, subscription, change.at).await?
+        }
+    })
+}
+
+/// What is about no subscription: a person hears of usage that the provider does not count.
+fn tell(told: &Told) {
+    match &told.about {
+        About::Uncounted(said) => {
+            tracing::error!(
+                event = told.event,
+                said,
+                "the payment provider took usage that it does not count"
+            );
+            count("uncounted");
+        }
+        About::Other | About::Subscription(_) => count("other"),
+    }
+}
+
+fn count(about: &'static str) {
+    metrics::counter!("bulkhead_billing_events_total", "about" => about).increment(1);
 }

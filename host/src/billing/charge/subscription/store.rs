@@ -33,6 +33,42 @@ pub(super) async fn refuse(db: impl PgExecutor<'_>, id: &str, now: OffsetDateTim
     Ok(new.execute(db).await?.rows_affected() > 0)
 }
 
+/// Remembers that a subscription ended, as an event of its own, for as long as events are kept.
+pub(super) async fn end(
+    db: impl PgExecutor<'_>,
+    subscription: &str,
+    at: OffsetDateTime,
+) -> Result<()> {
+    sqlx::query!(
+        "insert into billing_events as e (id, at, taken) values ($1, $2, true)
+         on conflict on constraint billing_events_pkey do update set at = greatest(e.at, excluded.at)",
+        end_of(subscription),
+        at,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Whether it ended then or later.
+pub(super) async fn ended(
+    db: impl PgExecutor<'_>,
+    subscription: &str,
+    at: OffsetDateTime,
+) -> Result<bool> {
+    let ended = sqlx::query_scalar!(
+        r#"select exists (select from billing_events where id = $1 and at >= $2) as "ended!""#,
+        end_of(subscription),
+        at,
+    );
+    Ok(ended.fetch_one(db).await?)
+}
+
+/// No event of the provider's is called so.
+fn end_of(subscription: &str) -> String {
+    format!("end of {subscription}")
+}
+
 pub(super) async fn forget(db: impl PgExecutor<'_>, before: OffsetDateTime) -> Result<()> {
     sqlx::query!("delete from billing_events where at < $1", before)
         .execute(db)
