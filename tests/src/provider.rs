@@ -250,12 +250,14 @@ async fn converse(mut stream: TcpStream, shared: &Shared) {
         ended = answer.perform(&mut to, input, &sent) => ended,
         () = wire::closed(&mut from) => None,
     };
-    let words = answer.words_in(sent.load(Ordering::Relaxed), input);
-    shared.ended(call, ended.flatten(), words);
-    match ended {
-        Some(Some(output)) => shared.count(input, output),
-        Some(None) => {}
-        None => shared.closed_early(),
+    let sent = sent.load(Ordering::Relaxed);
+    // Whoever has the count may go before the last byte.
+    let whole = ended.flatten().or_else(|| answer.count_in(sent, input));
+    shared.ended(call, whole, answer.words_in(sent, input));
+    match (whole, ended) {
+        (Some(output), _) => shared.count(input, output),
+        (None, Some(_)) => {}
+        (None, None) => shared.closed_early(),
     }
 }
 

@@ -245,6 +245,8 @@ impl Agents {
             json!({ "digest": version.digest, "size_bytes": size, "signed_by": version.signed_by });
         record(&mut tx, &[did.detail(&detail)]).await?;
         tx.commit().await?;
+        // One that was deleted is back.
+        self.resolved.invalidate_all();
         connection.shrink_buffers();
         tracing::info!(org = %caller.slug, agent = name, version = version.number, "version deployed");
         Ok(Uploaded::New(version))

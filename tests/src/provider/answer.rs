@@ -173,6 +173,14 @@ impl Answer {
         self.write_body(to, input, sent).await
     }
 
+    /// Its count, if that is in the first bytes of its body.
+    pub(super) fn count_in(&self, bytes: usize, input: u64) -> Option<u64> {
+        let frames = self.frames(input);
+        let counted = frames.len().saturating_sub(1);
+        let end: usize = frames[..counted].iter().map(String::len).sum();
+        (self.has_usage && end <= bytes).then_some(self.output_tokens)
+    }
+
     /// Words of its text in the first bytes of its body: a frame counts once it is whole.
     pub(super) fn words_in(&self, bytes: usize, input: u64) -> u64 {
         let mut end = 0;
@@ -233,7 +241,10 @@ impl Answer {
                     count(frame.len());
                 }
             }
-            _ => wire::write(to, &body).await?,
+            _ => {
+                wire::write(to, &body).await?;
+                count(body.len());
+            }
         }
         Some(self.has_usage.then_some(self.output_tokens))
     }
