@@ -35,15 +35,17 @@ where
         .merge(upload)
 }
 
+/// The path of an agent, for all its routes.
 #[derive(Deserialize)]
-struct AgentPath {
-    agent: String,
+pub(super) struct AgentPath {
+    pub(super) agent: String,
 }
 
+/// The path of one of its versions.
 #[derive(Deserialize)]
-struct VersionPath {
-    agent: String,
-    version: i32,
+pub(super) struct VersionPath {
+    pub(super) agent: String,
+    pub(super) version: i32,
 }
 
 /// List agents

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::client::Target;
+use super::client::{Paging, Target};
 use super::terminal::view::{at, more};
 use super::terminal::{Failure, Output};
 
@@ -37,12 +37,8 @@ enum Verb {
     Ls {
         /// The agent's name.
         agent: String,
-        /// The `next_cursor` of the page before.
-        #[arg(long)]
-        cursor: Option<String>,
-        /// 1 to 200.
-        #[arg(long)]
-        limit: Option<u32>,
+        #[command(flatten)]
+        paging: Paging,
         #[command(flatten)]
         target: Target,
     },
@@ -52,12 +48,8 @@ enum Verb {
         agent: String,
         /// The conversation's id.
         conversation: String,
-        /// The `next_cursor` of the page before.
-        #[arg(long)]
-        cursor: Option<String>,
-        /// 1 to 200.
-        #[arg(long)]
-        limit: Option<u32>,
+        #[command(flatten)]
+        paging: Paging,
         #[command(flatten)]
         target: Target,
     },
@@ -77,17 +69,15 @@ pub(super) async fn run(args: Args, out: Output) -> Result<(), Failure> {
         Verb::New { agent, target } => begin(&agent, &target, out).await,
         Verb::Ls {
             agent,
-            cursor,
-            limit,
+            paging,
             target,
-        } => list(&agent, (cursor, limit), &target, out).await,
+        } => list(&agent, paging, &target, out).await,
         Verb::Show {
             agent,
             conversation,
-            cursor,
-            limit,
+            paging,
             target,
-        } => show((&agent, &conversation), (cursor, limit), &target, out).await,
+        } => show((&agent, &conversation), paging, &target, out).await,
         Verb::Archive {
             agent,
             conversation,
@@ -116,14 +106,9 @@ async fn begin(agent: &str, target: &Target, out: Output) -> Result<(), Failure>
     Ok(())
 }
 
-async fn list(
-    agent: &str,
-    page: (Option<String>, Option<u32>),
-    target: &Target,
-    out: Output,
-) -> Result<(), Failure> {
+async fn list(agent: &str, paging: Paging, target: &Target, out: Output) -> Result<(), Failure> {
     let path = ["agents", agent, "conversations"];
-    let page = target.client()?.get(&path, &query(page)).await?;
+    let page = target.client()?.get(&path, &paging.after([])).await?;
     if out.is_json() {
         return out.json(&page);
     }
@@ -153,12 +138,12 @@ async fn list(
 
 async fn show(
     (agent, conversation): (&str, &str),
-    page: (Option<String>, Option<u32>),
+    paging: Paging,
     target: &Target,
     out: Output,
 ) -> Result<(), Failure> {
     let path = ["agents", agent, "conversations", conversation, "messages"];
-    let page = target.client()?.get(&path, &query(page)).await?;
+    let page = target.client()?.get(&path, &paging.after([])).await?;
     if out.is_json() {
         return out.json(&page);
     }
@@ -177,13 +162,6 @@ async fn show(
     out.table(["turn", "role", "version", "stop", "text"], rows.collect());
     more(&page).inspect(|more| out.note(more));
     Ok(())
-}
-
-fn query((cursor, limit): (Option<String>, Option<u32>)) -> [(&'static str, Option<String>); 2] {
-    [
-        ("cursor", cursor),
-        ("limit", limit.map(|limit| limit.to_string())),
-    ]
 }
 
 fn version(of: &Value) -> String {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::client::{Client, Target};
+use super::client::{Client, Paging, Target};
 use super::terminal::view::{at, bytes, more, number};
 use super::terminal::{Failure, Output, plain};
 use crate::knowledge::ingest::{self, Limits, SourceFile};
@@ -59,12 +59,8 @@ enum Verb {
         /// Only entries with this tag.
         #[arg(long)]
         tag: Option<String>,
-        /// The `next_cursor` of the page before.
-        #[arg(long)]
-        cursor: Option<String>,
-        /// 1 to 200.
-        #[arg(long)]
-        limit: Option<u32>,
+        #[command(flatten)]
+        paging: Paging,
         #[command(flatten)]
         target: Target,
     },
@@ -97,15 +93,10 @@ pub(super) async fn run(args: Args, out: Output) -> Result<(), Failure> {
         }
         Verb::Ls {
             tag,
-            cursor,
-            limit,
+            paging,
             target,
         } => {
-            let query = [
-                ("tag", tag),
-                ("cursor", cursor),
-                ("limit", limit.map(|limit| limit.to_string())),
-            ];
+            let query = paging.after([("tag", tag)]);
             list(
                 &target
                     .client()?

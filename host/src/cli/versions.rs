@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::client::Target;
+use super::client::{Paging, Target};
 use super::deploy::{fields, make_stable};
 use super::terminal::view::{at, bytes, capabilities, more, number};
 use super::terminal::{Failure, Output};
@@ -31,12 +31,8 @@ enum Verb {
     Ls {
         /// The agent's name.
         agent: String,
-        /// The `next_cursor` of the page before.
-        #[arg(long)]
-        cursor: Option<String>,
-        /// 1 to 200.
-        #[arg(long)]
-        limit: Option<u32>,
+        #[command(flatten)]
+        paging: Paging,
         #[command(flatten)]
         target: Target,
     },
@@ -96,14 +92,10 @@ pub(super) async fn run(args: Args, out: Output) -> Result<(), Failure> {
     match args.verb {
         Verb::Ls {
             agent,
-            cursor,
-            limit,
+            paging,
             target,
         } => {
-            let query = [
-                ("cursor", cursor),
-                ("limit", limit.map(|limit| limit.to_string())),
-            ];
+            let query = paging.after([]);
             list(&agent, &query, &target, out).await
         }
         Verb::Show {

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::client::{Client, Target};
+use super::client::{Client, Paging, Target};
 use super::terminal::view::{at, more, number};
 use super::terminal::{Failure, Output};
 use crate::kit::Clock;
@@ -59,12 +59,8 @@ enum Verb {
 
 #[derive(Debug, clap::Args)]
 struct List {
-    /// The `next_cursor` of the page before.
-    #[arg(long)]
-    cursor: Option<String>,
-    /// 1 to 200.
-    #[arg(long)]
-    limit: Option<u32>,
+    #[command(flatten)]
+    paging: Paging,
     #[command(flatten)]
     target: Target,
 }
@@ -121,12 +117,8 @@ struct Deliveries {
     /// `waiting`, `delivered`, `failed` or `dropped`.
     #[arg(long)]
     state: Option<String>,
-    /// The `next_cursor` of the page before.
-    #[arg(long)]
-    cursor: Option<String>,
-    /// 1 to 200.
-    #[arg(long)]
-    limit: Option<u32>,
+    #[command(flatten)]
+    paging: Paging,
     #[command(flatten)]
     of: Of,
 }
@@ -208,10 +200,7 @@ async fn events(client: &Client, out: Output) -> Result<(), Failure> {
 }
 
 async fn list(args: List, out: Output) -> Result<(), Failure> {
-    let query = [
-        ("cursor", args.cursor),
-        ("limit", args.limit.map(|limit| limit.to_string())),
-    ];
+    let query = args.paging.after([]);
     let page = args.target.client()?.get(&[ENDPOINTS], &query).await?;
     if out.is_json() {
         return out.json(&page);
@@ -281,11 +270,7 @@ async fn set(args: Set, out: Output) -> Result<(), Failure> {
 }
 
 async fn deliveries(args: Deliveries, out: Output) -> Result<(), Failure> {
-    let query = [
-        ("state", args.state),
-        ("cursor", args.cursor),
-        ("limit", args.limit.map(|limit| limit.to_string())),
-    ];
+    let query = args.paging.after([("state", args.state)]);
     let path = [ENDPOINTS, &args.of.endpoint, "deliveries"];
     let page = args.of.target.client()?.get(&path, &query).await?;
     if out.is_json() {

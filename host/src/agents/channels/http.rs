@@ -2,12 +2,12 @@
 
 use axum::Json;
 use axum::extract::{FromRef, State};
-use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::show::ChannelMove;
 use super::{Channels, Diff, MoveCanary, MoveChannel, Rollback};
+use crate::agents::http::{AgentPath, VersionPath};
 use crate::agents::{Agent, Agents};
 use crate::identity::{Deploy, Identity, Read};
 use crate::kit::Result;
@@ -27,17 +27,6 @@ where
         .routes(routes!(canary))
         .routes(routes!(rollback))
         .routes(routes!(diff))
-}
-
-#[derive(Deserialize)]
-struct AgentPath {
-    agent: String,
-}
-
-#[derive(Deserialize)]
-struct VersionPath {
-    agent: String,
-    version: i32,
 }
 
 /// Show where an agent's channels point

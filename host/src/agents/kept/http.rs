@@ -3,11 +3,11 @@
 use axum::Json;
 use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
-use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Labels;
+use crate::agents::http::VersionPath;
 use crate::agents::{Agents, Version};
 use crate::identity::{Deploy, Identity};
 use crate::kit::Result;
@@ -20,12 +20,6 @@ where
     Agents: FromRef<S>,
 {
     OpenApiRouter::new().routes(routes!(label, delete))
-}
-
-#[derive(Deserialize)]
-struct VersionPath {
-    agent: String,
-    version: i32,
 }
 
 /// Label a version

@@ -1,6 +1,6 @@
 //! `bulkhead audit list`: rows of one log, newest first, and the filters that exports share.
 
-use crate::cli::client::Target;
+use crate::cli::client::{Paging, Target};
 use crate::cli::terminal::view::{at, more};
 use crate::cli::terminal::{Failure, Output};
 
@@ -43,20 +43,14 @@ impl Narrowed {
 pub(super) struct List {
     #[command(flatten)]
     narrowed: Narrowed,
-    /// The `next_cursor` of the page before.
-    #[arg(long)]
-    cursor: Option<String>,
-    /// 1 to 200.
-    #[arg(long)]
-    limit: Option<u32>,
+    #[command(flatten)]
+    paging: Paging,
     #[command(flatten)]
     target: Target,
 }
 
 pub(super) async fn list(args: List, out: Output) -> Result<(), Failure> {
-    let mut query = args.narrowed.query().to_vec();
-    query.push(("cursor", args.cursor));
-    query.push(("limit", args.limit.map(|limit| limit.to_string())));
+    let query = args.paging.after(args.narrowed.query());
     let path = ["audit", args.narrowed.source.as_str()];
     let page = args.target.client()?.get(&path, &query).await?;
     if out.is_json() {

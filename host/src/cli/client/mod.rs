@@ -2,7 +2,9 @@
 //! and the environment leave open is read from the `dev` that runs beside.
 
 mod api;
+mod paging;
 mod target;
 
 pub(super) use self::api::{Client, Opening, UNREACHABLE};
+pub(super) use self::paging::Paging;
 pub(super) use self::target::Target;

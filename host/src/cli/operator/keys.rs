@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::cli::client::Target;
+use crate::cli::client::{Paging, Target};
 use crate::cli::serve::refuse_unmigrated;
 use crate::cli::terminal::view::{at, more};
 use crate::cli::terminal::{Failure, Output};
@@ -35,12 +35,8 @@ enum Verb {
     Create(Create),
     /// List keys, newest first
     Ls {
-        /// The `next_cursor` of the page before.
-        #[arg(long)]
-        cursor: Option<String>,
-        /// 1 to 200.
-        #[arg(long)]
-        limit: Option<u32>,
+        #[command(flatten)]
+        paging: Paging,
         #[command(flatten)]
         target: Target,
     },
@@ -85,15 +81,8 @@ pub(in crate::cli) async fn run(args: Args, out: Output) -> Result<(), Failure> 
             let key = create.target.client()?.post(&["keys"], &new).await?;
             tell(&key, out)
         }
-        Verb::Ls {
-            cursor,
-            limit,
-            target,
-        } => {
-            let query = [
-                ("cursor", cursor),
-                ("limit", limit.map(|limit| limit.to_string())),
-            ];
+        Verb::Ls { paging, target } => {
+            let query = paging.after([]);
             list(&target.client()?.get(&["keys"], &query).await?, out)
         }
         Verb::Revoke { id, target } => {

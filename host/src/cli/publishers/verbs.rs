@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::seed;
-use crate::cli::client::Target;
+use crate::cli::client::{Paging, Target};
 use crate::cli::terminal::view::{at, more};
 use crate::cli::terminal::{Failure, Output};
 
@@ -50,12 +50,8 @@ enum Verb {
     },
     /// List keys, newest first
     Ls {
-        /// The `next_cursor` of the page before.
-        #[arg(long)]
-        cursor: Option<String>,
-        /// 1 to 200.
-        #[arg(long)]
-        limit: Option<u32>,
+        #[command(flatten)]
+        paging: Paging,
         #[command(flatten)]
         target: Target,
     },
@@ -107,11 +103,7 @@ pub(in crate::cli) async fn run(args: Args, out: Output) -> Result<(), Failure> 
             );
             (added, line)
         }
-        Verb::Ls {
-            cursor,
-            limit,
-            target,
-        } => return list((cursor, limit), &target, out).await,
+        Verb::Ls { paging, target } => return list(paging, &target, out).await,
         Verb::Revoke { id, target } => {
             let revoked = target.client()?.delete(&["publisher-keys", &id]).await?;
             (revoked, format!("{id} is revoked"))
@@ -133,15 +125,8 @@ pub(in crate::cli) async fn run(args: Args, out: Output) -> Result<(), Failure> 
     Ok(())
 }
 
-async fn list(
-    (cursor, limit): (Option<String>, Option<u32>),
-    target: &Target,
-    out: Output,
-) -> Result<(), Failure> {
-    let query = [
-        ("cursor", cursor),
-        ("limit", limit.map(|limit| limit.to_string())),
-    ];
+async fn list(paging: Paging, target: &Target, out: Output) -> Result<(), Failure> {
+    let query = paging.after([]);
     let page = target.client()?.get(&["publisher-keys"], &query).await?;
     if out.is_json() {
         return out.json(&page);

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::cli::client::Target;
+use crate::cli::client::{Paging, Target};
 use crate::cli::terminal::view::{at, count, more, number};
 use crate::cli::terminal::{Failure, Output};
 
@@ -19,24 +19,18 @@ pub(super) struct List {
     /// Only runs of this version.
     #[arg(long, value_name = "N")]
     version: Option<u32>,
-    /// The `next_cursor` of the page before.
-    #[arg(long)]
-    cursor: Option<String>,
-    /// 1 to 200.
-    #[arg(long)]
-    limit: Option<u32>,
+    #[command(flatten)]
+    paging: Paging,
     #[command(flatten)]
     target: Target,
 }
 
 pub(super) async fn list(args: List, out: Output) -> Result<(), Failure> {
-    let query = [
+    let query = args.paging.after([
         ("state", args.state),
         ("stop_reason", args.stop_reason),
         ("version", args.version.map(|version| version.to_string())),
-        ("cursor", args.cursor),
-        ("limit", args.limit.map(|limit| limit.to_string())),
-    ];
+    ]);
     let page = args
         .target
         .client()?
