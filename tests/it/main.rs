@@ -22,6 +22,7 @@ mod identity;
 mod invariants;
 mod isolation;
 mod knowledge;
+mod languages;
 mod limits;
 mod metrics;
 mod models;

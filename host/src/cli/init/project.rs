@@ -1,8 +1,11 @@
 //! A new project's folder: its name checked, its files written beside it first and moved into place as a whole.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, OpenOptions};
 
 use super::templates::Files;
 use crate::cli::terminal::Failure;
@@ -34,34 +37,35 @@ pub(super) fn check_name(name: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Refuses a folder with anything in it, before anything is fetched for it.
+pub(super) fn check_folder(folder: &Path) -> Result<(), Failure> {
+    let entries = match fs::read_dir(folder) {
+        Ok(mut entries) => entries.next(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(failed(folder, &error)),
+    };
+    if entries.is_none() {
+        return Ok(());
+    }
+    let detail = format!(
+        "{} is not empty: name a folder that is not there with --dir",
+        folder.display()
+    );
+    Err(Failure::new("folder_not_empty", detail))
+}
+
 /// Writes the files into `folder`, which must not be there or be empty: all of them, or none.
 pub(super) fn write(folder: &Path, files: &Files) -> Result<(), Failure> {
-    let failed = |error: io::Error| {
-        Failure::new("io", format!("cannot write {}: {error}", folder.display()))
-    };
-    match fs::read_dir(folder) {
-        Ok(mut entries) => {
-            if entries.next().is_some() {
-                let detail = format!(
-                    "{} is not empty: name a folder that is not there with --dir",
-                    folder.display()
-                );
-                return Err(Failure::new("folder_not_empty", detail));
-            }
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(failed(error)),
-    }
-    let part = Part::beside(folder).map_err(failed)?;
-    for (place, content) in files {
-        let path = part.0.join(place);
-        let within = path.parent().unwrap_or(&part.0);
-        fs::create_dir_all(within)
-            .and_then(|()| fs::write(&path, content))
-            .map_err(failed)?;
-    }
-    // Takes the place of an empty folder too, and of nothing else.
-    fs::rename(&part.0, folder).map_err(failed)
+    check_folder(folder)?;
+    let part = Part::beside(folder).map_err(|error| failed(folder, &error))?;
+    part.fill(files)
+        // Takes the place of an empty folder too, and of nothing else.
+        .and_then(|()| fs::rename(&part.0, folder))
+        .map_err(|error| failed(folder, &error))
+}
+
+fn failed(folder: &Path, error: &io::Error) -> Failure {
+    Failure::new("io", format!("cannot write {}: {error}", folder.display()))
 }
 
 /// A folder that is written into; it is gone with this unless it was moved.
@@ -77,6 +81,20 @@ impl Part {
         let path = within.join(part);
         fs::create_dir(&path)?;
         Ok(Self(path))
+    }
+
+    /// Writes through the folder itself: no name leads out of it, and none is written twice.
+    fn fill(&self, files: &Files) -> io::Result<()> {
+        let folder = Dir::open_ambient_dir(&self.0, ambient_authority())?;
+        for (place, content) in files {
+            if let Some(within) = place.parent().filter(|within| *within != Path::new("")) {
+                folder.create_dir_all(within)?;
+            }
+            let mut new = OpenOptions::new();
+            let mut file = folder.open_with(place, new.write(true).create_new(true))?;
+            file.write_all(content)?;
+        }
+        Ok(())
     }
 }
 
