@@ -39,5 +39,6 @@ mod snapshots;
 mod support;
 mod tidy;
 mod traces;
+mod unpack;
 mod uploads;
 mod webhooks;

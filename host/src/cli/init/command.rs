@@ -53,7 +53,7 @@ pub(in crate::cli) async fn run(args: Args, out: Output) -> Result<(), Failure> 
     let folder = args.dir.unwrap_or_else(|| PathBuf::from(&name));
     project::check_folder(&folder)?;
     let template = match &args.from {
-        Some(from) => from_pack(from, args.template.as_deref()).await?,
+        Some(from) => from_pack(from, args.template.as_deref(), &folder).await?,
         None => built_in(args.template.as_deref().unwrap_or(USUAL))?,
     };
     let files = template.project(&name)?;
@@ -69,7 +69,7 @@ fn built_in(name: &str) -> Result<Template, Failure> {
     }
 }
 
-async fn from_pack(from: &str, name: Option<&str>) -> Result<Template, Failure> {
+async fn from_pack(from: &str, name: Option<&str>, project: &Path) -> Result<Template, Failure> {
     let pack = Pack::open(from).await?;
     let names = || pack.entries.iter().map(|entry| entry.name.as_str());
     let entry = match (name, pack.entries.as_slice()) {
@@ -84,7 +84,7 @@ async fn from_pack(from: &str, name: Option<&str>) -> Result<Template, Failure> 
             found.ok_or_else(|| unknown(name, names()))?
         }
     };
-    pack.template(entry).await
+    pack.template(entry, project).await
 }
 
 async fn list(from: Option<&str>, out: Output) -> Result<(), Failure> {

@@ -60,7 +60,7 @@ pub(super) fn write(folder: &Path, files: &Files) -> Result<(), Failure> {
     let part = Part::beside(folder).map_err(|error| failed(folder, &error))?;
     part.fill(files)
         // Takes the place of an empty folder too, and of nothing else.
-        .and_then(|()| fs::rename(&part.0, folder))
+        .and_then(|()| fs::rename(&part.path, folder))
         .map_err(|error| failed(folder, &error))
 }
 
@@ -68,24 +68,38 @@ fn failed(folder: &Path, error: &io::Error) -> Failure {
     Failure::new("io", format!("cannot write {}: {error}", folder.display()))
 }
 
-/// A folder that is written into; it is gone with this unless it was moved.
-struct Part(PathBuf);
+/// A folder that is written into; it is gone with this unless it was moved, and so are the folders made for it.
+#[derive(Debug)]
+pub(super) struct Part {
+    path: PathBuf,
+    /// Above it, the deepest first.
+    made: Vec<PathBuf>,
+}
 
 impl Part {
-    fn beside(folder: &Path) -> io::Result<Self> {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A new one beside `folder`.
+    pub(super) fn beside(folder: &Path) -> io::Result<Self> {
         let name = folder.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         let within = folder.parent().filter(|parent| *parent != Path::new(""));
         let within = within.unwrap_or_else(|| Path::new("."));
-        fs::create_dir_all(within)?;
+        let missing = within.ancestors().take_while(|above| !above.exists());
+        let made = missing.map(Path::to_owned).collect();
         let part = format!(".{}.part-{}", name.to_string_lossy(), std::process::id());
         let path = within.join(part);
-        fs::create_dir(&path)?;
-        Ok(Self(path))
+        // From here on whatever was made is removed.
+        let part = Self { path, made };
+        fs::create_dir_all(within)?;
+        fs::create_dir(&part.path)?;
+        Ok(part)
     }
 
     /// Writes through the folder itself: no name leads out of it, and none is written twice.
     fn fill(&self, files: &Files) -> io::Result<()> {
-        let folder = Dir::open_ambient_dir(&self.0, ambient_authority())?;
+        let folder = Dir::open_ambient_dir(&self.path, ambient_authority())?;
         for (place, content) in files {
             if let Some(within) = place.parent().filter(|within| *within != Path::new("")) {
                 folder.create_dir_all(within)?;
@@ -100,6 +114,8 @@ impl Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        let _ = fs::remove_dir_all(&self.path);
+        // What holds the project by now is not empty.
+        let _ = self.made.iter().try_for_each(fs::remove_dir);
     }
 }

@@ -7,60 +7,11 @@ mod places;
 use std::path::Path;
 
 use bulkhead_tests::folder::Folder;
-use flate2::Compression;
-use flate2::write::GzEncoder;
+use bulkhead_tests::tarball::Tarball;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use tar::{Builder, EntryType, Header};
 
 use super::init::{init, names};
-
-/// An archive in the making, which takes whatever it is given.
-struct Tarball(Builder<GzEncoder<Vec<u8>>>);
-
-impl Tarball {
-    fn new() -> Self {
-        Self(Builder::new(GzEncoder::new(
-            Vec::new(),
-            Compression::fast(),
-        )))
-    }
-
-    fn file(self, name: &str, content: &[u8]) -> Self {
-        self.entry(EntryType::Regular, (name.as_bytes(), ""), content)
-    }
-
-    fn folder(self, name: &str) -> Self {
-        self.entry(EntryType::Directory, (name.as_bytes(), ""), b"")
-    }
-
-    /// An entry under this name, which leads to `link`; no name is checked.
-    fn entry(self, kind: EntryType, (name, link): (&[u8], &str), content: &[u8]) -> Self {
-        self.claiming(kind, (name, link), (content, content.len() as u64))
-    }
-
-    /// The same, of another size than it has.
-    fn claiming(
-        mut self,
-        kind: EntryType,
-        (name, link): (&[u8], &str),
-        (content, size): (&[u8], u64),
-    ) -> Self {
-        let mut header = Header::new_gnu();
-        header.as_old_mut().name[..name.len()].copy_from_slice(name);
-        header.as_old_mut().linkname[..link.len()].copy_from_slice(link.as_bytes());
-        header.set_entry_type(kind);
-        header.set_size(size);
-        header.set_mode(0o644);
-        header.set_cksum();
-        self.0.append(&header, content).unwrap();
-        self
-    }
-
-    fn bytes(self) -> Vec<u8> {
-        self.0.into_inner().unwrap().finish().unwrap()
-    }
-}
 
 /// A project that nothing is wrong with.
 fn project() -> Tarball {
@@ -70,7 +21,6 @@ fn project() -> Tarball {
             "./package.json",
             br#"{"name": "triage", "bulkhead": {"component": "a.wasm"}}"#,
         )
-        .folder("src")
         .file("src/agent.js", b"export const name = 'triage';\n")
         .file(
             "README.md",

@@ -81,7 +81,7 @@ async fn answer(mut stream: TcpStream, files: Vec<(&'static str, Served)>) {
 
 #[tokio::test]
 async fn a_packs_templates_are_listed() {
-    let bytes = project().bytes();
+    let bytes = project().done();
     let folder = packed(&bytes);
     let two = manifest(&[
         entry("triage", "triage.tar.gz", &bytes),
@@ -107,14 +107,14 @@ async fn a_packs_templates_are_listed() {
 
 #[tokio::test]
 async fn another_archive_than_the_manifest_names_is_refused() {
-    let folder = packed(&project().bytes());
+    let folder = packed(&project().done());
     let from = ["mine", "--from", "pack.toml"];
     let good = std::fs::read_to_string(folder.join("pack.toml")).unwrap();
-    let other = project().file("more.js", b"").bytes();
+    let other = project().file("more.js", b"").done();
     // Another archive, and one of the very same length.
     std::fs::write(folder.join("triage.tar.gz"), &other).unwrap();
     refused(&folder, &from, ("pack_refused", "bytes")).await;
-    let mut altered = project().bytes();
+    let mut altered = project().done();
     *altered.last_mut().unwrap() ^= 1;
     std::fs::write(folder.join("triage.tar.gz"), &altered).unwrap();
     refused(&folder, &from, ("pack_refused", "SHA-256")).await;
@@ -134,7 +134,7 @@ async fn another_archive_than_the_manifest_names_is_refused() {
 
 #[tokio::test]
 async fn a_files_archives_stay_in_its_folder() {
-    let bytes = project().bytes();
+    let bytes = project().done();
     let outside = Folder::new();
     std::fs::write(outside.join("triage.tar.gz"), &bytes).unwrap();
     let folder = Folder::new();
@@ -160,7 +160,7 @@ async fn a_files_archives_stay_in_its_folder() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pack_comes_from_the_web() {
-    let bytes = project().bytes();
+    let bytes = project().done();
     let text = manifest(&[entry("triage", "files/triage.tar.gz", &bytes)]);
     let url = serve(vec![
         ("/pack.toml", Served::Bytes(text.into_bytes())),

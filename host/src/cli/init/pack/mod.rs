@@ -1,10 +1,12 @@
 //! Templates of others: a manifest that names archives by their SHA-256, in a file or on the web. Called by `init`.
-//! Must hold: no byte of an archive is unpacked before its size and digest are those the manifest names, and nothing is
-//! written before every entry of it was found harmless.
+//! Must hold: no byte of an archive is unpacked before its size and digest are those the manifest names, and what was
+//! unpacked of one that is refused is gone with the refusal.
 
 mod manifest;
 mod place;
 mod unpack;
+
+use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
@@ -33,8 +35,12 @@ impl Pack {
         Ok(Self { place, entries })
     }
 
-    /// One of its templates, fetched, verified and unpacked in memory.
-    pub(super) async fn template(&self, entry: &Entry) -> Result<Template, Failure> {
+    /// One of its templates, fetched and verified, for a project in this folder.
+    pub(super) async fn template(
+        &self,
+        entry: &Entry,
+        project: &Path,
+    ) -> Result<Template, Failure> {
         let refused = |why: String| {
             let name = &entry.name;
             let detail = format!("the template `{name}` of {} is refused: {why}", self.place);
@@ -53,7 +59,7 @@ impl Pack {
                 "{archive} is not what the manifest names: its SHA-256 is another"
             )));
         }
-        let files = unpack::unpack(&bytes).map_err(refused)?;
+        let files = unpack::files(&bytes, project).map_err(refused)?;
         let language = Language::of(&files).ok_or_else(|| {
             refused("it has no Cargo.toml, package.json or pyproject.toml at its top".to_owned())
         })?;

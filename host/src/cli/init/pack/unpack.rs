@@ -1,188 +1,86 @@
-//! A tar archive under gzip, entry by entry into memory: files and folders with plain names, and nothing else. Whoever
-//! made it is not trusted; every bound is looked at before what it bounds is kept. Invariant: what is answered can be
-//! written below any folder and touches nothing beside it, on any file system.
+//! The files of an archive that was verified: unpacked by `kit::unpack` into a folder beside the project's, looked at,
+//! and gone from there again. Invariant: what is answered can be written below any folder of any file system, and has
+//! no part that means something to the tools of a project.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io::{self, Read as _};
+use std::path::Path;
 
-use flate2::read::GzDecoder;
-use tar::{Archive, Entry, EntryType};
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
 
+use crate::cli::init::project::Part;
 use crate::cli::init::templates::{Files, OURS};
+use crate::kit::unpack::{Bounds, Links, Plan, unpack};
 
-const ENTRIES_MAX: usize = 1_000;
-const UNPACKED_BYTES_MAX: u64 = 32 << 20;
-const NAME_BYTES_MAX: usize = 240;
-const DEPTH_MAX: usize = 12;
-/// What is made in a project, or means something to the tools in it, and is no part of a template.
-const NEVER: [&str; 6] = [".git", ".bulkhead", "node_modules", ".venv", "target", OURS];
+const PLAN: Plan = Plan {
+    bounds: Bounds {
+        entries: 1_000,
+        bytes: 32 << 20,
+        file_bytes: 8 << 20,
+    },
+    strip: 0,
+    links: Links::Refuse,
+};
+/// What tools look for wherever it is, and is no part of a template.
+const NOWHERE: [&str; 3] = [".git", ".venv", "node_modules"];
+/// What is made at the top of a project.
+const NOT_AT_THE_TOP: [&str; 3] = [".bulkhead", "target", OURS];
 
-/// The files of an archive, or why it is refused.
-pub(super) fn unpack(archive: &[u8]) -> Result<Files, String> {
-    let unpacked = Bounded {
-        of: GzDecoder::new(archive),
-        left: UNPACKED_BYTES_MAX,
-    };
-    let mut archive = Archive::new(unpacked);
+/// The files of an archive, or why it is refused. `project` is the folder they are for.
+pub(super) fn files(archive: &[u8], project: &Path) -> Result<Files, String> {
+    let part = Part::beside(project).map_err(failed)?;
+    let folder = Dir::open_ambient_dir(part.path(), ambient_authority()).map_err(failed)?;
+    unpack(archive, &folder, &PLAN).map_err(|refused| refused.to_string())?;
     let mut files = Files::new();
-    let mut names = Names::default();
-    let entries = archive.entries().map_err(unreadable)?;
-    for (count, entry) in entries.enumerate() {
-        let mut entry = entry.map_err(unreadable)?;
-        if count >= ENTRIES_MAX {
-            return Err(format!("it has more than {ENTRIES_MAX} entries"));
-        }
-        let kind = entry.header().entry_type();
-        // What `git archive` begins with: it says something of the archive, and is nothing in it.
-        if kind == EntryType::XGlobalHeader {
-            continue;
-        }
-        let name = entry.path_bytes().into_owned();
-        let name = String::from_utf8(name).map_err(|error| {
-            let name = String::from_utf8_lossy(error.as_bytes()).into_owned();
-            format!("{name:?} is no UTF-8")
-        })?;
-        let parts = parts(&name)?;
-        match kind {
-            EntryType::Directory => names.folder(&parts)?,
-            EntryType::Regular if !name.ends_with('/') => {
-                names.file(&parts)?;
-                files.insert(parts.iter().collect(), content(&mut entry, &name)?);
-            }
-            other => return Err(format!("{name:?} is {}", word(other))),
-        }
-    }
-    if files.is_empty() {
-        return Err("it has no file".to_owned());
-    }
+    collect(&folder, "", &mut files)?;
     Ok(files)
 }
 
-fn content(entry: &mut Entry<'_, impl Read>, name: &str) -> Result<Vec<u8>, String> {
-    let size = entry.size();
-    if size > UNPACKED_BYTES_MAX {
-        return Err(too_large());
-    }
-    let mut content = Vec::new();
-    entry.read_to_end(&mut content).map_err(unreadable)?;
-    if content.len() as u64 != size {
-        return Err(format!("it ends within {name:?}"));
-    }
-    Ok(content)
-}
-
-/// The parts of a name that leads downwards, and nowhere else.
-fn parts(name: &str) -> Result<Vec<&str>, String> {
-    let refused = |why: &str| Err(format!("{name:?} {why}"));
-    if name.starts_with('/') {
-        return refused("begins at the root");
-    }
-    if name.len() > NAME_BYTES_MAX {
-        return refused("is too long a name");
-    }
-    if name.contains('\\') || name.chars().any(char::is_control) {
-        return refused("is no plain name");
-    }
-    let below = name.strip_prefix("./").unwrap_or(name);
-    let below = below.strip_suffix('/').unwrap_or(below);
-    // The folder itself.
-    if below.is_empty() || below == "." {
-        return Ok(Vec::new());
-    }
-    let parts: Vec<&str> = below.split('/').collect();
-    if parts.len() > DEPTH_MAX {
-        return refused("is too deep");
-    }
-    if parts.iter().any(|part| ["", ".", ".."].contains(part)) {
-        return refused("leads out of its folder");
-    }
-    let never = |part: &&&str| NEVER.iter().any(|never| never.eq_ignore_ascii_case(part));
-    match parts.iter().find(never) {
-        Some(part) => Err(format!(
-            "{name:?} has a part called {part}, which is no part of a template"
-        )),
-        None => Ok(parts),
-    }
-}
-
-/// Every name so far, as a file system that takes `A` for `a` would keep it.
-#[derive(Default)]
-struct Names(BTreeMap<String, (String, bool)>);
-
-impl Names {
-    fn folder(&mut self, parts: &[&str]) -> Result<(), String> {
-        for depth in 1..=parts.len() {
-            let name = parts[..depth].join("/");
-            let known = self
-                .0
-                .entry(name.to_lowercase())
-                .or_insert_with(|| (name.clone(), false));
-            if *known != (name.clone(), false) {
-                return Err(format!("{name:?} and {:?} take the same place", known.0));
-            }
-        }
-        Ok(())
-    }
-
-    fn file(&mut self, parts: &[&str]) -> Result<(), String> {
-        let Some((_, within)) = parts.split_last() else {
-            return Err("a file has no name".to_owned());
+/// Everything below a folder, whose name from the top is `at`.
+fn collect(folder: &Dir, at: &str, files: &mut Files) -> Result<(), String> {
+    // As a file system that takes `A` for `a` would keep them.
+    let mut taken = BTreeMap::new();
+    for entry in folder.entries().map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name().into_string();
+        let name = name.map_err(|_| "a name in the archive is no text".to_owned())?;
+        let top = if at.is_empty() {
+            &NOT_AT_THE_TOP[..]
+        } else {
+            &[]
         };
-        self.folder(within)?;
-        let name = parts.join("/");
-        let known = self.0.insert(name.to_lowercase(), (name.clone(), true));
-        known.map_or(Ok(()), |(known, _)| {
-            Err(format!("{name:?} and {known:?} take the same place"))
-        })
-    }
-}
-
-/// Ends with an error where there is more than it may be.
-struct Bounded<R> {
-    of: R,
-    left: u64,
-}
-
-/// More than it may be was unpacked.
-#[derive(Debug, thiserror::Error)]
-#[error("it unpacks to more than {UNPACKED_BYTES_MAX} bytes")]
-struct TooLarge;
-
-impl<R: Read> Read for Bounded<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let n = self.of.read(into)?;
-        self.left = self
-            .left
-            .checked_sub(n as u64)
-            .ok_or_else(|| io::Error::other(TooLarge))?;
-        Ok(n)
-    }
-}
-
-fn too_large() -> String {
-    TooLarge.to_string()
-}
-
-fn unreadable(error: io::Error) -> String {
-    let mut cause: &dyn std::error::Error = &error;
-    loop {
-        if cause.is::<TooLarge>() {
-            return too_large();
+        let mut never = NOWHERE.iter().chain(top);
+        if never.any(|never| never.eq_ignore_ascii_case(&name)) {
+            return Err(format!(
+                "`{at}{name}` in the archive is no part of a template"
+            ));
         }
-        match cause.source() {
-            Some(source) => cause = source,
-            None => return format!("it is no tar archive under gzip: {error}"),
+        if let Some(other) = taken.insert(name.to_lowercase(), name.clone()) {
+            let place = "take the same place where `A` is `a`";
+            return Err(format!(
+                "`{at}{other}` and `{at}{name}` in the archive {place}"
+            ));
+        }
+        let path = format!("{at}{name}");
+        if entry.file_type().map_err(failed)?.is_dir() {
+            collect(
+                &entry.open_dir().map_err(failed)?,
+                &format!("{path}/"),
+                files,
+            )?;
+        } else {
+            let mut content = Vec::new();
+            let read = entry
+                .open()
+                .and_then(|mut file| file.read_to_end(&mut content));
+            read.map_err(failed)?;
+            files.insert(path.into(), content);
         }
     }
+    Ok(())
 }
 
-fn word(kind: EntryType) -> &'static str {
-    match kind {
-        EntryType::Symlink => "a symbolic link",
-        EntryType::Link => "a hard link",
-        EntryType::Char | EntryType::Block => "a device",
-        EntryType::Fifo => "a pipe",
-        EntryType::Regular => "a file that is called like a folder",
-        _ => "neither a file nor a folder",
-    }
+fn failed(error: io::Error) -> String {
+    format!("it cannot be unpacked here: {error}")
 }
