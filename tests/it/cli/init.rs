@@ -45,6 +45,19 @@ async fn templates_are_listed() {
     assert_eq!(table.stdout.lines().count(), 1 + TEMPLATES.len());
 }
 
+/// What a script imports has the version of the contract that its project gets.
+#[test]
+fn templates_speak_of_this_hosts_contract() {
+    let script = guests::root().join("templates/js-chat/src/agent.js");
+    let script = std::fs::read_to_string(script).unwrap();
+    let versions: Vec<_> = script.split("bulkhead:agent/").skip(1).collect();
+    assert!(!versions.is_empty());
+    for import in versions {
+        let version = import.split(['@', '\'']).nth(1).unwrap();
+        assert_eq!(version, bulkhead::sandbox::component::CONTRACT, "{import}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_refused_leaves_nothing() {
     let folder = Folder::new();

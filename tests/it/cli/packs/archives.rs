@@ -113,7 +113,7 @@ async fn nothing_but_files_and_folders() {
         (EntryType::Char, "a device"),
         (EntryType::Block, "a device"),
         (EntryType::Fifo, "a pipe"),
-        (EntryType::GNUSparse, "unusual"),
+        (EntryType::new(b'V'), "unusual"),
     ] {
         is_refused(project().special("special", kind), named).await;
     }
