@@ -6,7 +6,7 @@ use bulkhead_tests::guests;
 use super::program::{built, command, run};
 
 /// Starts `dev` on a free port beside the script, and waits until it is ready.
-const DEV: &str = "bulkhead dev --listen 127.0.0.1:0 > ../dev.out 2> ../dev.err & dev=$!\n\
+const DEV: &str = "touch ../dev.out; bulkhead dev --listen 127.0.0.1:0 > ../dev.out 2> ../dev.err & dev=$!\n\
      trap 'kill -INT $dev; wait $dev; cat ../dev.out ../dev.err >&2' EXIT\n\
      until grep -q 'Ctrl-C stops it' ../dev.out; do kill -0 $dev; sleep 0.1; done\n";
 /// What a person waits for after a save: the next line of the kind.

@@ -206,13 +206,14 @@ async fn serve(
         database_url: database.public_url(),
     };
     let Some(mut work) = work else {
-        let turns = Turns::begin(&host.app.runs, &caller).await?;
+        let mut turns = Turns::begin(&host.app.runs, &caller).await?;
         running.write(&args.data)?;
         greeting::print(&running, None, &args.data, out)?;
         tokio::select! {
             () = stop.asked() => {}
             () = turns.tell(&host.app.runs, &caller, out) => {}
         }
+        turns.look(&host.app.runs, &caller, out).await;
         return Ok(());
     };
     let mut author = Author {
@@ -235,7 +236,7 @@ async fn serve(
         Err(failure) if work.goes_on(&failure, out) => author.complain(&failure),
         Err(failure) => return Err(failure),
     }
-    let turns = Turns::begin(&host.app.runs, &caller).await?;
+    let mut turns = Turns::begin(&host.app.runs, &caller).await?;
     running.agent = author
         .deployed
         .as_ref()
@@ -253,6 +254,7 @@ async fn serve(
         () = Box::pin(rounds) => {}
         () = turns.tell(&host.app.runs, &caller, out) => {}
     }
+    turns.look(&host.app.runs, &caller, out).await;
     Ok(())
 }
 

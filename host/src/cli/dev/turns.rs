@@ -28,19 +28,24 @@ impl Turns {
     }
 
     /// Tells turns until it is dropped; programs are promised one line and read the rows themselves.
-    pub(super) async fn tell(mut self, runs: &Runs, caller: &Caller, out: Output) {
+    pub(super) async fn tell(&mut self, runs: &Runs, caller: &Caller, out: Output) {
         if out.is_json() {
             return std::future::pending().await;
         }
         loop {
-            // A database that does not answer is the host's to complain about.
-            if let Ok(turns) = runs.turns(caller).await {
-                let new = turns.iter().rev();
-                new.filter(|turn| !self.told.contains(&turn.run))
-                    .for_each(|turn| out.line(plain::line(&line(turn))));
-                self.told = turns.into_iter().map(|turn| turn.run).collect();
-            }
+            self.look(runs, caller, out).await;
             sleep(PAUSE).await;
+        }
+    }
+
+    /// Tells those that ended since, as at the end of all.
+    pub(super) async fn look(&mut self, runs: &Runs, caller: &Caller, out: Output) {
+        // A database that does not answer is the host's to complain about.
+        if let Ok(turns) = runs.turns(caller).await {
+            let new = turns.iter().rev();
+            let new = new.filter(|turn| !out.is_json() && !self.told.contains(&turn.run));
+            new.for_each(|turn| out.line(plain::line(&line(turn))));
+            self.told = turns.into_iter().map(|turn| turn.run).collect();
         }
     }
 }
