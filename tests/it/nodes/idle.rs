@@ -115,10 +115,7 @@ async fn readers_of_a_silent_run() {
         }
         let after = resident(process);
         let each = (after - before.min(after)) as f64 / 1024.0 / streams() as f64;
-        println!(
-            "{} idle streams on {what}: {each:.1} KiB each",
-            streams()
-        );
+        println!("{} idle streams on {what}: {each:.1} KiB each", streams());
         // A connection that took a service of its own once took half a mebibyte.
         assert!(each < EACH_MAX, "{what}: {each:.1} KiB each");
         if what == "another node" {
