@@ -133,9 +133,7 @@ async fn no_save_is_lost() {
     let said = author.stderr();
     assert_eq!(said.matches("changed: ").count(), rounds + 1, "{said}");
     assert_eq!(
-        said.lines()
-            .filter(|line| line.starts_with("changed: "))
-            .next_back(),
+        said.lines().rfind(|line| line.starts_with("changed: ")),
         Some("changed: src/lib.rs")
     );
 
