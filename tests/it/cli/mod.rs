@@ -5,11 +5,13 @@
     reason = "a test that fails has done its work, and one story is told in one place"
 )]
 
+mod author;
 mod build;
 mod dev;
 mod help;
 pub(crate) mod init;
 mod packs;
+mod path;
 pub(crate) mod program;
 mod refused;
 mod replay;

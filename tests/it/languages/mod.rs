@@ -113,7 +113,10 @@ async fn an_agent_in(language: &Language) {
     talks::with_a_model(&host, &client).await;
     project.overwrite(language.hostile);
     let built = project.build().await;
-    say(&format!("{}: built again in {} ms", language.template, built["build_ms"]));
+    say(&format!(
+        "{}: built again in {} ms",
+        language.template, built["build_ms"]
+    ));
     deploy(&client, ("hostile", &built)).await;
     hostile::meets_every_limit(&host, &client).await;
     host.stop().await;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::build;
+use super::{For, build};
 use crate::cli::terminal::view::bytes;
 use crate::cli::terminal::{Failure, Output};
 use crate::sandbox::component::inspect;
@@ -32,7 +32,7 @@ pub(in crate::cli) struct Args {
 
 pub(in crate::cli) async fn run(args: Args, out: Output) -> Result<(), Failure> {
     let began = Instant::now();
-    let built = build(&args.dir, out).await?;
+    let built = build(&args.dir, For::Hosts, out).await?;
     let took = began.elapsed().as_millis();
     let component = tokio::fs::read(&built.wasm).await?;
     // What a host would say of it at upload, said now.

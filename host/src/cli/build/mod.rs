@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 pub(super) use self::command::{Args, run};
 use self::project::Project;
 pub(super) use self::project::{NODE, PYTHON, RUST};
-pub(super) use self::rust::{TARGET, has_target};
+pub(super) use self::rust::{For, TARGET, has_target};
 use super::terminal::{Failure, Output};
 
 /// A built component.
@@ -25,10 +25,20 @@ pub(super) struct Built {
     pub(super) wasm: PathBuf,
 }
 
+/// Whether a folder holds an agent's project, by its look.
+pub(super) fn is_project(folder: &Path) -> bool {
+    let manifest = std::fs::read_to_string(folder.join(RUST));
+    match manifest {
+        // A workspace is none, whatever is in it.
+        Ok(manifest) => manifest.lines().any(|line| line.trim() == "[package]"),
+        Err(_) => Project::of(folder).is_ok(),
+    }
+}
+
 /// Builds the project in `folder`. The toolchain's own words go to stderr.
-pub(super) async fn build(folder: &Path, out: Output) -> Result<Built, Failure> {
+pub(super) async fn build(folder: &Path, aim: For, out: Output) -> Result<Built, Failure> {
     match Project::of(folder)? {
-        Project::Rust => rust::build(folder, out).await,
+        Project::Rust => rust::build(folder, aim, out).await,
         Project::Node(agent) => node::build(folder, agent, out).await,
         Project::Python(agent) => python::build(folder, agent, out).await,
     }

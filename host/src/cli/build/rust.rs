@@ -13,20 +13,44 @@ use super::tool::{INSTALL_RUST, Toolchain};
 use crate::cli::terminal::{Failure, Output};
 
 pub(in crate::cli) const TARGET: &str = "wasm32-wasip2";
-const PROFILE: &str = "guest";
-/// The profile, for a workspace that does not have it: what Bulkhead's own says.
-const PROFILE_SETTINGS: [&str; 7] = [
-    "inherits='release'",
-    "debug=false",
-    "opt-level='s'",
-    "lto=true",
-    "codegen-units=1",
-    "panic='abort'",
-    "strip=true",
-];
+
+/// What a component is built for. Each is a profile of cargo's, given to it where a workspace does not have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum For {
+    /// To be shipped: small, and quickly compiled by hosts. What Bulkhead's own workspace says.
+    Hosts,
+    /// To be seen: soon after a save. As optimised, but crate by crate, and only what changed.
+    Author,
+}
+
+impl For {
+    fn profile(self) -> &'static str {
+        match self {
+            Self::Hosts => "guest",
+            Self::Author => "guest-dev",
+        }
+    }
+
+    fn settings(self) -> [&'static str; 8] {
+        let [lto, units, incremental] = match self {
+            Self::Hosts => ["lto=true", "codegen-units=1", "incremental=false"],
+            Self::Author => ["lto='off'", "codegen-units=16", "incremental=true"],
+        };
+        [
+            "inherits='release'",
+            "debug=false",
+            "opt-level='s'",
+            "panic='abort'",
+            "strip=true",
+            lto,
+            units,
+            incremental,
+        ]
+    }
+}
 
 /// Builds the crate in `folder`. cargo's own words go to stderr.
-pub(super) async fn build(folder: &Path, out: Output) -> Result<Built, Failure> {
+pub(super) async fn build(folder: &Path, aim: For, out: Output) -> Result<Built, Failure> {
     let (metadata, ()) = tokio::try_join!(metadata(folder), ensure_target(folder, out))?;
     let manifest = folder.join("Cargo.toml").canonicalize()?;
     let package = metadata
@@ -45,16 +69,17 @@ pub(super) async fn build(folder: &Path, out: Output) -> Result<Built, Failure> 
     let mut cargo = Command::new("cargo");
     cargo
         .current_dir(folder)
-        .args(["build", "--target", TARGET, "--profile", PROFILE, "--lib"]);
+        .args(["build", "--target", TARGET, "--lib"])
+        .args(["--profile", aim.profile()]);
     cargo.args([
         "--message-format",
         "json-render-diagnostics",
         "--target-dir",
     ]);
     cargo.arg(metadata.target_directory.join("guests"));
-    if !defines_profile(&metadata.workspace_root) {
-        for setting in PROFILE_SETTINGS {
-            cargo.args(["--config", &format!("profile.{PROFILE}.{setting}")]);
+    if !defines(&metadata.workspace_root, aim.profile()) {
+        for setting in aim.settings() {
+            cargo.args(["--config", &format!("profile.{}.{setting}", aim.profile())]);
         }
     }
     let (status, messages) = Toolchain::Rust.ask(cargo, Stdio::inherit()).await?;
@@ -137,12 +162,12 @@ async fn metadata(folder: &Path) -> Result<Metadata, Failure> {
     Ok(serde_json::from_slice(&metadata)?)
 }
 
-fn defines_profile(workspace: &Path) -> bool {
+fn defines(workspace: &Path, profile: &str) -> bool {
     // A manifest that cannot be read is cargo's to complain about.
     let manifest = std::fs::read_to_string(workspace.join("Cargo.toml")).unwrap_or_default();
     manifest
         .lines()
-        .any(|line| line.trim() == format!("[profile.{PROFILE}]"))
+        .any(|line| line.trim() == format!("[profile.{profile}]"))
 }
 
 /// The component among what cargo says it made.

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::templates::{Files, Language, Template, replaced};
 
-const IN_JAVASCRIPT: &[u8] = b"/node_modules\n/build\n/.bulkhead\n";
-const IN_PYTHON: &[u8] = b"/.venv\n/build\n__pycache__\n/.bulkhead\n";
+const IN_JAVASCRIPT: &[u8] = b"/node_modules\n/target\n/.bulkhead\n";
+const IN_PYTHON: &[u8] = b"/.venv\n/target\n__pycache__\n/.bulkhead\n";
 
 /// The files of a project called `name`, but for the contract.
 pub(super) fn project(template: &Template, name: &str) -> Files {

@@ -30,7 +30,7 @@ pub(super) const OURS: &str = "bulkhead";
 const RUST_NEXT: &[&str] = &[
     "cd {folder}",
     "cargo test                  # against the mock host",
-    "bulkhead dev --agent .      # builds, deploys and serves it",
+    "bulkhead dev                # builds, deploys and serves it, again with every save",
     "bulkhead run {name} \"hello\"",
 ];
 /// The same of a guardrail component.
