@@ -35,6 +35,8 @@ pub(crate) struct Language {
     tests: &'static [&'static str],
     /// A file of it, and what a hostile author puts there.
     hostile: (&'static str, &'static str),
+    /// How one ends that hoards memory until there is no more.
+    hoards: (&'static str, &'static str, &'static str),
 }
 
 const JAVASCRIPT: Language = Language {
@@ -49,6 +51,8 @@ const JAVASCRIPT: Language = Language {
     ],
     tests: &["npm", "test", "--silent"],
     hostile: ("src/agent.js", include_str!("hostile/agent.js")),
+    // The engine throws, and has memory left for that.
+    hoards: ("trap", "guest", "unreachable"),
 };
 
 const PYTHON: Language = Language {
@@ -65,6 +69,11 @@ const PYTHON: Language = Language {
     ],
     tests: &["python3", "-m", "unittest", "discover", "-s", "test"],
     hostile: ("src/main.py", include_str!("hostile/main.py")),
+    hoards: (
+        "memory",
+        "limit",
+        "the memory limit was reached (`memory_bytes`)",
+    ),
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,7 +127,7 @@ async fn an_agent_in(language: &Language) {
         language.template, built["build_ms"]
     ));
     deploy(&client, ("hostile", &built)).await;
-    hostile::meets_every_limit(&host, &client).await;
+    hostile::meets_every_limit(&host, &client, language).await;
     host.stop().await;
 }
 

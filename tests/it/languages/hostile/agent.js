@@ -14,7 +14,7 @@ export function run(turn) {
     case 'hoard':
       for (;;) all.push(new Uint8Array(1 << 20).fill(1));
     case 'flood':
-      for (;;) text('a'.repeat(4096));
+      for (;;) text('a'.repeat(65536));
     case 'throw':
       throw new Error('it was me');
     case 'dice':

@@ -2,6 +2,7 @@
 
 import random
 import time
+import traceback
 
 import machine
 import wit_world
@@ -23,9 +24,13 @@ class WitWorld(wit_world.WitWorld):
             while True:
                 everything.append(bytearray(1 << 20))
         while asked == "flood":
-            output.text("a" * 4096)
+            output.text("a" * 65536)
         if asked == "throw":
-            raise RuntimeError("it was me")
+            try:
+                raise RuntimeError("it was me")
+            except RuntimeError:
+                traceback.print_exc()
+                raise
         if asked == "dice":
             output.text(f"{random.random()} {time.time()}")
         return types.Outcome.END_TURN
