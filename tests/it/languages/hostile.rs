@@ -45,6 +45,13 @@ pub(super) async fn meets_every_limit(host: &TestHost, client: &Client, language
     .await;
     let log = thrown["guest_log"].to_string();
     assert!(log.contains("it was me"), "its author reads why: {log}");
+    let run = client.start("hostile", &json!({ "input": "spin" })).await;
+    eventually("it computes", async || {
+        host.host().app.scheduler.alive() > 0
+    })
+    .await;
+    cancel(host, client, "hostile", &run).await;
+
     // Its replay rolls the same dice at the same time.
     let rolled = ends(
         host,
@@ -56,13 +63,4 @@ pub(super) async fn meets_every_limit(host: &TestHost, client: &Client, language
     let again = client.run("hostile", &json!({ "input": "dice" })).await;
     assert_ne!(rolled["output"], text(&again), "a seed for each run");
     assert_eq!(stop_reason(&again), "end_turn");
-
-    let run = client.start("hostile", &json!({ "input": "spin" })).await;
-    eventually("it computes", async || {
-        host.host().app.scheduler.alive() > 0
-    })
-    .await;
-    host.reaches(&run, "guest").await;
-    let receipt = cancel(host, client, "hostile", &run).await;
-    assert_eq!(receipt["where"], "guest");
 }
