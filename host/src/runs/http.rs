@@ -45,8 +45,8 @@ where
 }
 
 #[derive(Deserialize)]
-struct AgentPath {
-    agent: String,
+pub(super) struct AgentPath {
+    pub(super) agent: String,
 }
 
 #[derive(Deserialize)]
