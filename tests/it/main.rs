@@ -38,5 +38,6 @@ mod snapshots;
 mod support;
 mod tidy;
 mod traces;
+mod unpack;
 mod uploads;
 mod webhooks;
