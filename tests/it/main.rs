@@ -27,6 +27,7 @@ mod metrics;
 mod models;
 mod nodes;
 mod operations;
+mod package;
 mod postgres;
 mod replay;
 mod resume;
