@@ -3,7 +3,7 @@
 use super::program::run;
 
 /// Every command, and every command of a command.
-const COMMANDS: [&[&str]; 77] = [
+const COMMANDS: [&[&str]; 76] = [
     &[],
     &["init"],
     &["build"],
@@ -24,7 +24,6 @@ const COMMANDS: [&[&str]; 77] = [
     &["versions"],
     &["versions", "ls"],
     &["versions", "show"],
-    &["versions", "stable"],
     &["versions", "diff"],
     &["versions", "label"],
     &["versions", "delete"],
