@@ -1,6 +1,6 @@
 """The agent as the host calls it: what it is, and one turn of a conversation. What it imports is what it asks for."""
 
-import traceback
+import sys
 
 import machine
 import wit_world
@@ -31,7 +31,8 @@ class WitWorld(wit_world.WitWorld):
         except Err as refused:
             raise Err(types.Failure_Model(_told(refused.value)))
         except Exception as error:
-            traceback.print_exc()
+            # No traceback: it would look for source files, and there are none.
+            print(f"{type(error).__name__}: {error}", file=sys.stderr)
             raise Err(types.Failure_Agent(str(error)[:REASON_MAX]))
         return types.Outcome.MAX_TOKENS if reason == "max-tokens" else types.Outcome.END_TURN
 
