@@ -82,7 +82,7 @@ pub(super) async fn run(args: Args, out: Output) -> Result<(), Failure> {
     Ok(())
 }
 
-pub(super) async fn make_stable(
+async fn make_stable(
     client: &Client,
     agent: &str,
     (version, approve): (i64, &[String]),
