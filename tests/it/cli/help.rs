@@ -3,7 +3,7 @@
 use super::program::run;
 
 /// Every command, and every command of a command.
-const COMMANDS: [&[&str]; 76] = [
+const COMMANDS: [&[&str]; 75] = [
     &[],
     &["init"],
     &["dev"],
@@ -23,7 +23,6 @@ const COMMANDS: [&[&str]; 76] = [
     &["versions"],
     &["versions", "ls"],
     &["versions", "show"],
-    &["versions", "stable"],
     &["versions", "diff"],
     &["versions", "label"],
     &["versions", "delete"],

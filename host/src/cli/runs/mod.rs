@@ -1,8 +1,9 @@
 //! `bulkhead runs` and `bulkhead replay`: the runs of an agent, one of them in full with where its time went, and one
-//! of them once more.
+//! or the last of them once more.
 
 mod list;
 pub(super) mod replay;
+mod replays;
 mod show;
 mod timeline;
 

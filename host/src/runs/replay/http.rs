@@ -1,4 +1,4 @@
-//! The route of a replay.
+//! The routes of replays.
 
 use axum::Json;
 use axum::extract::{FromRef, State};
@@ -7,12 +7,12 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::Report;
+use super::{Report, Summary};
 use crate::identity::{Identity, Run};
 use crate::kit::Result;
 use crate::kit::http::{Body, Params, Problem};
 use crate::runs::Runs;
-use crate::runs::http::RunPath;
+use crate::runs::http::{AgentPath, RunPath};
 
 pub fn router<S>() -> OpenApiRouter<S>
 where
@@ -20,7 +20,9 @@ where
     Identity: FromRef<S>,
     Runs: FromRef<S>,
 {
-    OpenApiRouter::new().routes(routes!(replay))
+    OpenApiRouter::new()
+        .routes(routes!(replay))
+        .routes(routes!(replay_last))
 }
 
 /// What to replay a run on.
@@ -29,6 +31,16 @@ where
 struct NewReplay {
     /// A number of the agent's versions; the run's own where absent.
     version: Option<i32>,
+}
+
+/// Which runs to replay, and on what.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewReplays {
+    /// A number of the agent's versions.
+    version: i32,
+    /// How many of the newest runs of the stable version, from 1 on.
+    last: i64,
 }
 
 /// Replay a run
@@ -46,4 +58,21 @@ async fn replay(
 ) -> Result<Json<Report>> {
     let run = (&*path.agent, path.id()?);
     Ok(Json(runs.replay(&caller, run, new.version).await?))
+}
+
+/// Replay the last runs of the stable version on another one
+///
+/// What promoting it would change: how many runs are the same, in what the others differ, the worst of them, and those
+/// that could not be compared. No effects, no writes; closing the connection stops it.
+#[utoipa::path(post, path = "/v1/orgs/{org}/agents/{agent}/replay", tag = "runs",
+    params(("org" = String, Path,), ("agent" = String, Path,)), request_body = NewReplays,
+    responses((status = 200, body = Summary), (status = "4XX", body = Problem), (status = 503, body = Problem)))]
+async fn replay_last(
+    State(runs): State<Runs>,
+    Run(caller): Run,
+    Params(path): Params<AgentPath>,
+    Body(new): Body<NewReplays>,
+) -> Result<Json<Summary>> {
+    let asked = (new.version, new.last);
+    Ok(Json(runs.replay_last(&caller, &path.agent, asked).await?))
 }
