@@ -1,6 +1,6 @@
 // The agent as the host calls it: what it is, and one turn of a conversation. What it imports is what it asks for.
-import { generate } from 'bulkhead:agent/model@0.1.0';
-import { text } from 'bulkhead:agent/output@0.1.0';
+import { generate } from 'bulkhead:agent/model@0.1.1';
+import { text } from 'bulkhead:agent/output@0.1.1';
 
 import { talk } from './talk.js';
 

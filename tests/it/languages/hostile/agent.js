@@ -1,5 +1,5 @@
 // What a guest in JavaScript may try, by what it is asked.
-import { text } from 'bulkhead:agent/output@0.1.0';
+import { text } from 'bulkhead:agent/output@0.1.1';
 
 export function describe() {
   return { name: 'hostile', description: 'Tries what it is asked to.', model: 'default', tools: [] };
