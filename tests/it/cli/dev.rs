@@ -1,8 +1,11 @@
 //! `dev` end to end, the first command of the README: a fresh folder, an answer with its sources, a killed host, a
 //! warm start, an end that leaves nothing.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use bulkhead::postgres::Options;
+use bulkhead::postgres::package::{Package, beside};
 use bulkhead_tests::Client;
 use bulkhead_tests::folder::Folder;
 use bulkhead_tests::guests;
@@ -143,7 +146,6 @@ async fn what_it_prints_for_people_works_as_pasted() {
 
 /// Nobody else can read them.
 fn private(data: &Path, files: &[&str]) {
-    use std::os::unix::fs::PermissionsExt as _;
     for file in files {
         let mode = data.join(file).metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{file}");
