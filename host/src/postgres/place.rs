@@ -252,9 +252,7 @@ fn make_passage(folder: &Path) -> Result<(), Error> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
         Err(error) => return Err(Error::io("create", folder, error)),
     }
-    let metadata = fs::symlink_metadata(folder).map_err(|e| Error::io("look at", folder, e))?;
-    let me = nix::unistd::geteuid().as_raw();
-    if !metadata.is_dir() || metadata.uid() != me || metadata.mode() & 0o022 != 0 {
+    if !is_ours(folder).map_err(|e| Error::io("look at", folder, e))? {
         let expected = nix::unistd::geteuid().to_string();
         return Err(Error::Unsafe {
             path: folder.into(),
@@ -262,6 +260,13 @@ fn make_passage(folder: &Path) -> Result<(), Error> {
         });
     }
     Ok(())
+}
+
+/// Whether a folder, itself and no link to one, is this user's and nobody else can write to it.
+pub(super) fn is_ours(folder: &Path) -> std::io::Result<bool> {
+    let metadata = fs::symlink_metadata(folder)?;
+    let me = nix::unistd::geteuid().as_raw();
+    Ok(metadata.is_dir() && metadata.uid() == me && metadata.mode() & 0o022 == 0)
 }
 
 /// FNV-1a: short, and the same in every build, so that a folder is found again.

@@ -1,8 +1,11 @@
 //! `dev` end to end, the first command of the README: a fresh folder, an answer with its sources, a killed host, a
 //! warm start, an end that leaves nothing.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use bulkhead::postgres::Options;
+use bulkhead::postgres::package::{Package, beside};
 use bulkhead_tests::Client;
 use bulkhead_tests::folder::Folder;
 use bulkhead_tests::guests;
@@ -143,7 +146,6 @@ async fn what_it_prints_for_people_works_as_pasted() {
 
 /// Nobody else can read them.
 fn private(data: &Path, files: &[&str]) {
-    use std::os::unix::fs::PermissionsExt as _;
     for file in files {
         let mode = data.join(file).metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{file}");
@@ -180,4 +182,56 @@ fn the_first_command_of_the_readme_names_one_program() {
         ["bulkhead"],
         "`cargo run --release -- dev` at the root would not know what to run"
     );
+}
+
+/// A data folder may have come with somebody else's repository.
+#[tokio::test]
+async fn what_lies_in_a_data_folder_is_not_run_to_look_at_it() {
+    let folder = Folder::new();
+    let data = folder.join("data");
+    let options = Options {
+        data: data.clone(),
+        path: None,
+        folders: Vec::new(),
+        durable: false,
+    };
+    let version = Package::of_this_machine().expect("there is one").version;
+    let ran = folder.join("ran");
+    let program = format!(
+        "#!/bin/sh\ntouch '{}'\necho 'postgres (PostgreSQL) 17.5'\n",
+        ran.display()
+    );
+    let plant = |version: &str| {
+        let bin = data.join(format!("postgresql-{version}/native/bin"));
+        std::fs::create_dir_all(&bin).unwrap();
+        for name in ["postgres", "initdb"] {
+            std::fs::write(bin.join(name), &program).unwrap();
+            mode(&bin.join(name), 0o755);
+        }
+        for folder in bin.ancestors().take(3) {
+            mode(folder, 0o755);
+        }
+        bin
+    };
+    // No other version is anything at all.
+    plant("99.0.0");
+    assert!(beside(&data).is_empty() && options.look().is_err());
+    let bin = plant(version);
+    let mut doctor = command(&["doctor", "--data", data.to_str().unwrap()]);
+    doctor.env("BULKHEAD_POSTGRES_PATH", "");
+    let told = ended(doctor).await;
+    assert!(told.stdout.contains("was fetched"), "{told:?}");
+    assert!(!ran.exists(), "{told:?}");
+    // Where others can write, others may have written.
+    for open in bin.ancestors().take(3) {
+        mode(open, 0o775);
+        assert!(beside(&data).is_empty() && options.look().is_err());
+        mode(open, 0o755);
+    }
+    assert!(!ran.exists());
+    assert_eq!(beside(&data), [bin]);
+}
+
+fn mode(path: &Path, bits: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(bits)).unwrap();
 }

@@ -183,7 +183,15 @@ impl Work {
 
     /// Whether the loop may go on after its first round failed with this: programs are told by the exit code.
     fn goes_on(&self, failure: &Failure, out: Output) -> bool {
-        let for_good = ["no_crate", "no_rust", "no_wasm_target", "interrupted"];
+        let for_good = [
+            "bad_project",
+            "interrupted",
+            "no_crate",
+            "no_node",
+            "no_python",
+            "no_rust",
+            "no_wasm_target",
+        ];
         self.watch.is_some() && !out.is_json() && !for_good.contains(&failure.code.as_str())
     }
 }
@@ -233,7 +241,10 @@ async fn serve(
         ))
         .await
     {
-        Ok(deployed) => author.deployed = Some(deployed),
+        Ok((deployed, made)) => {
+            author.deployed = Some(deployed);
+            author.made = made;
+        }
         Err(failure) if work.goes_on(&failure, out) => author.complain(&failure),
         Err(failure) => return Err(failure),
     }
@@ -264,14 +275,14 @@ async fn deploy(
     caller: &Caller,
     (folder, out): (&Path, Output),
     building: &mut Building,
-) -> Result<agent::Deployed, Failure> {
+) -> Result<(agent::Deployed, Option<PathBuf>), Failure> {
     let built = building
         .await
         .map_err(|error| Failure::new("build_failed", error.to_string()))??;
     let deployed = agent::deploy(&host.app.agents, caller, &built).await?;
     agent::warn(&deployed, out);
     agent::read_knowledge(&host.app.knowledge, caller, &folder.join("knowledge"), out).await?;
-    Ok(deployed)
+    Ok((deployed, built.wasm.canonicalize().ok()))
 }
 
 impl Args {

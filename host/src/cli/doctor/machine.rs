@@ -14,7 +14,7 @@ use crate::config::Surroundings;
 use crate::kit::Secret;
 use crate::kit::db::{self, Schema};
 use crate::postgres::find::Search;
-use crate::postgres::package;
+use crate::postgres::package::{self, Package};
 
 pub(super) async fn look(args: &Args) -> Vec<Check> {
     let surroundings = Surroundings::read();
@@ -49,12 +49,9 @@ async fn rust_target() -> Check {
 
 fn postgres(data: &Path, surroundings: &Surroundings) -> Check {
     let options = programs::options(data, surroundings);
-    let mut folders = options.folders;
-    // What `dev` fetched counts like what is installed.
-    folders.extend(package::beside(data));
     let search = Search {
         path: options.path.as_deref(),
-        folders,
+        folders: options.folders,
         major: None,
     };
     match search.run() {
@@ -62,7 +59,19 @@ fn postgres(data: &Path, surroundings: &Surroundings) -> Check {
             "postgresql",
             format!("version {} in {}", found.major, found.folder.display()),
         ),
-        Err(error) => Check::bad("postgresql", error.to_string()),
+        // What `dev` fetched counts like what is installed, but is not run: a diagnosis runs nothing of the folder it is
+        // called in.
+        Err(error) => match (package::beside(data).first(), Package::of_this_machine()) {
+            (Some(folder), Some(package)) => Check::ok(
+                "postgresql",
+                format!(
+                    "{} was fetched, in {}",
+                    package.postgres(),
+                    folder.display()
+                ),
+            ),
+            _ => Check::bad("postgresql", error.to_string()),
+        },
     }
 }
 

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::Package;
 use crate::kit::unpack::{Bounds, Links, Plan, Refused, link, unpack_as};
-use crate::postgres::place;
+use crate::postgres::place::{self, is_ours};
 
 const PREFIX: &str = "postgresql-";
 const BIN: &str = "native/bin";
@@ -27,24 +27,23 @@ const PLAN: Plan = Plan {
     links: Links::Refuse,
 };
 
-/// Folders of binaries that were fetched for a data folder's database.
+/// Folders of binaries that were fetched for a data folder's database. To look is not to run: what is there may be
+/// somebody else's checkout.
 pub fn beside(data: &Path) -> Vec<PathBuf> {
     found(&place::base_of(data))
 }
 
-/// Those in a folder of the database's, newest first.
+/// The pinned one in a folder of the database's, if this user made it and nobody else can have put anything into it.
 pub(in crate::postgres) fn found(base: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(base).into_iter().flatten().flatten();
-    let mut folders: Vec<PathBuf> = entries
-        .filter(|entry| {
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            name.starts_with(PREFIX) && !name.ends_with(".part")
-        })
-        .map(|entry| entry.path().join(BIN))
-        .collect();
-    folders.sort_unstable_by(|a, b| b.cmp(a));
-    folders
+    let pinned = Package::of_this_machine();
+    let made = pinned.map(|package| base.join(format!("{PREFIX}{}", package.version)));
+    made.filter(|made| {
+        let mut folders = [made.clone(), made.join("native"), made.join(BIN)].into_iter();
+        folders.all(|folder| is_ours(&folder).unwrap_or(false))
+    })
+    .map(|made| made.join(BIN))
+    .into_iter()
+    .collect()
 }
 
 /// Unpacks a package whose bytes were checked, and says where its binaries are.

@@ -52,7 +52,6 @@ impl Package {
         registry: &str,
         progress: &mut (dyn FnMut(u64, Option<u64>) + Send),
     ) -> Result<PathBuf, Error> {
-        // Held until the end: two must not unpack into one folder.
         let place = Place::settle(data)?;
         let url = self.url(registry)?;
         let host = url.host_str().unwrap_or_default().to_owned();
@@ -68,8 +67,10 @@ impl Package {
             why,
         };
         self.check(&archive).map_err(refuse)?;
-        let (package, base) = (*self, place.base().to_owned());
-        let unpacked = tokio::task::spawn_blocking(move || folder::make(&archive, &base, &package));
+        let package = *self;
+        // Held until it is unpacked, also where nobody waits any more: two must not unpack into one folder.
+        let unpacked =
+            tokio::task::spawn_blocking(move || folder::make(&archive, place.base(), &package));
         match unpacked.await {
             Ok(made) => made.map_err(refuse),
             Err(error) => Err(refuse(error.to_string())),

@@ -25,6 +25,10 @@ const FOLDERS: [&str; 13] = [
     "target",
     "venv",
 ];
+/// What builds write into, at a project's top.
+const BUILT: &str = "dist";
+/// What cargo leaves in a target folder, whatever that is called.
+const OF_CARGO: [&str; 2] = [".rustc_info.json", "CACHEDIR.TAG"];
 /// How the names end that editors and downloads write beside a file until it is whole.
 const PASSING: [&str; 9] = [
     "~", ".swp", ".swo", ".swn", ".swx", ".tmp", ".part", ".bak", ".pyc",
@@ -51,6 +55,7 @@ impl Snapshot {
     /// Looks at a folder, but not below `ignored`. A folder that is gone is an empty one.
     pub(super) fn take(folder: &Path, ignored: &Path) -> Self {
         let mut snapshot = Self::default();
+        let built = folder.join(BUILT);
         let mut left = vec![folder.to_owned()];
         while let Some(folder) = left.pop() {
             let Ok(entries) = std::fs::read_dir(&folder) else {
@@ -60,7 +65,11 @@ impl Snapshot {
                 let (name, path) = (entry.file_name(), entry.path());
                 // Links are followed to files and to no folder, so no loop is walked.
                 let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-                if is_folder && !FOLDERS.iter().any(|of_tools| name == *of_tools) && path != ignored
+                if is_folder
+                    && !FOLDERS.iter().any(|of_tools| name == *of_tools)
+                    && path != ignored
+                    && path != built
+                    && !is_cargos(&path)
                 {
                     left.push(path);
                 } else if !is_folder && !passes(&name.to_string_lossy()) {
@@ -123,6 +132,10 @@ impl Stamp {
     }
 }
 
+fn is_cargos(folder: &Path) -> bool {
+    OF_CARGO.iter().any(|left| folder.join(left).is_file())
+}
+
 /// Whether a name is an editor's or a tool's for the moment.
 fn passes(name: &str) -> bool {
     PASSING.iter().any(|end| name.ends_with(end))
@@ -155,6 +168,12 @@ mod tests {
         write("Cargo.toml", "[package]");
         let before = take();
         for path in [
+            "dist/agent.wasm",
+            "dist/agent.js.map",
+            "my-target/CACHEDIR.TAG",
+            "my-target/debug/lib.rlib",
+            "build/cargo/.rustc_info.json",
+            "build/cargo/wasm32-wasip2/agent.wasm",
             "target/debug/lib.rlib",
             ".git/index",
             ".bulkhead/dev.json",
@@ -189,12 +208,14 @@ mod tests {
         let mut last = take();
         write("Cargo.lock", "locked");
         write("target/agent.wasm", "wasm");
+        write("agent.wasm", "wasm");
         last.accept(&folder.join("Cargo.lock"));
         last.accept(&folder.join("target/agent.wasm"));
+        last.accept(&folder.join("agent.wasm"));
         assert_eq!(take(), last);
         fs::remove_file(folder.join("Cargo.lock")).unwrap();
         let last = take();
         fs::remove_dir_all(&folder).unwrap();
-        assert!(take().is_empty() && changed(&last).len() == 2);
+        assert!(take().is_empty() && changed(&last).len() == 3);
     }
 }
