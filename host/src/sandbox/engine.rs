@@ -152,15 +152,17 @@ pub(super) fn settings(config: &Config) -> wasmtime::Config {
 
 fn pool(config: &Config) -> PoolingAllocationConfig {
     let limits = &config.limits;
+    let instances = u32::try_from(limits.core_instances).unwrap_or(u32::MAX);
     // Most guests have one memory and a table or two; the room for more is shared, and a guest that finds none waits.
     let guests = config.guests.max(1) + DESCRIBED + JUDGING;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(guests)
-        .total_core_instances(guests.saturating_mul(10))
+        // Only counted: nothing is held for one that is not there. So each guest may have all that one may.
+        .total_core_instances(guests.saturating_mul(instances))
         .total_memories(guests + guests / 4 + 8)
         .total_tables(guests.saturating_mul(3) + 16)
         .total_stacks(guests)
-        .max_core_instances_per_component(u32::try_from(limits.core_instances).unwrap_or(u32::MAX))
+        .max_core_instances_per_component(instances)
         .max_memories_per_component(u32::try_from(limits.memories).unwrap_or(u32::MAX))
         .max_tables_per_component(u32::try_from(limits.tables).unwrap_or(u32::MAX))
         .max_memories_per_module(u32::try_from(limits.memories).unwrap_or(u32::MAX))

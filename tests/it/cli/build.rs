@@ -140,6 +140,7 @@ async fn what_is_no_project_says_what_it_lacks() {
         let _ = fs::remove_dir_all(&project);
         fs::create_dir(&project).unwrap();
         fs::write(project.join(file), content).unwrap();
+        fs::write(project.join("package-lock.json"), "{}").unwrap();
         let mut build = command(&["build", project.to_str().unwrap(), "--output", "json"]);
         build.env("PATH", format!("{}:/usr/bin:/bin", path.display()));
         refusal(&ended(build).await)
@@ -199,4 +200,36 @@ async fn what_is_no_project_says_what_it_lacks() {
         "component_refused",
         "core module",
     );
+}
+
+#[tokio::test]
+async fn a_build_is_told_no_key_and_installs_what_is_locked() {
+    let (project, path) = (Folder::new(), Folder::new());
+    script(&path, "npm", "mkdir -p node_modules; env >>seen; exit 1");
+    let package = "{\"name\": \"a\", \"bulkhead\": {\"component\": \"build/a.wasm\"}}";
+    fs::write(project.join("package.json"), package).unwrap();
+    let build = async || {
+        let mut build = command(&["build", project.to_str().unwrap(), "--output", "json"]);
+        build.env("PATH", format!("{}:/usr/bin:/bin", path.display()));
+        for name in [
+            "BULKHEAD_API_KEY",
+            "BULKHEAD_MASTER_KEY",
+            "BULKHEAD_ANY",
+            "DATABASE_URL",
+        ] {
+            build.env(name, "a secret");
+        }
+        build.env("OF_ITS_AUTHOR", "is kept");
+        refusal(&ended(build).await)
+    };
+    let (code, detail) = build().await;
+    assert_eq!(code, "bad_project", "{detail}");
+    assert!(detail.contains("--package-lock-only"), "{detail}");
+    assert!(!project.join("seen").exists(), "nothing was installed");
+    fs::write(project.join("package-lock.json"), "{}").unwrap();
+    let (code, detail) = build().await;
+    assert_eq!(code, "build_failed", "{detail}");
+    let seen = fs::read_to_string(project.join("seen")).unwrap();
+    assert!(seen.contains("OF_ITS_AUTHOR=is kept"), "{seen}");
+    assert!(!seen.contains("a secret"), "{seen}");
 }

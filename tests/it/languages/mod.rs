@@ -1,10 +1,11 @@
 //! Agents in other languages: each template as `init` makes it is built by its own toolchain, deployed and asked; it
 //! streams, is cancelled and meets the same limits. Where npm or pip do not work the test says so loudly and is left
-//! out, but for machines that must have them: `.ci/run` sets `BULKHEAD_TESTS_LANGUAGES`.
+//! out, but for machines that must have them: `.ci/run` sets `BULKHEAD_CI_REGISTRIES` where they answered it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod hostile;
 mod project;
+pub(crate) mod registries;
 mod talks;
 
 use std::io::Write as _;
@@ -29,6 +30,8 @@ pub(crate) struct Language {
     /// Where packages are installed; kept from one run of the tests to the next.
     kept: &'static str,
     lock: &'static str,
+    /// Whether the toolchain is what the template asks for.
+    toolchain: &'static [&'static str],
     /// Asks the registry for what the template is built with.
     registry: &'static [&'static str],
     /// Its own tests.
@@ -43,6 +46,13 @@ const JAVASCRIPT: Language = Language {
     template: "js-chat",
     kept: "node_modules",
     lock: "package-lock.json",
+    toolchain: &[
+        "node",
+        "-e",
+        "const [major, minor] = process.versions.node.split('.').map(Number); \
+         const fits = major === 20 ? minor >= 19 : major === 22 ? minor >= 12 : major > 22; \
+         if (!fits) throw new Error(`Node.js ${process.version} is too old`)",
+    ],
     registry: &[
         "npm",
         "view",
@@ -59,6 +69,11 @@ const PYTHON: Language = Language {
     template: "py-chat",
     kept: ".venv",
     lock: "requirements.txt",
+    toolchain: &[
+        "python3",
+        "-c",
+        "import sys, venv, ensurepip; assert sys.version_info >= (3, 10), sys.version",
+    ],
     registry: &[
         "python3",
         "-m",

@@ -4,54 +4,26 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
 
 use bulkhead_tests::folder::Folder;
 use bulkhead_tests::guests;
 use nix::fcntl::{Flock, FlockArg};
 use serde_json::Value;
 use tokio::process::Command;
-use tokio::time::timeout;
 
-use super::{Language, say};
+use super::{Language, registries};
 use crate::cli::init::init;
 use crate::cli::program::{built, command};
 
-const REGISTRY_WITHIN: Duration = Duration::from_secs(60);
-
 /// Whether the language's toolchain works here; where it must, it is a failure that it does not.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "what `.ci/run` says of its machine"
-)]
 pub(super) async fn available(language: &Language) -> bool {
-    if folder(language)
-        .join(language.kept)
-        .join(".bulkhead")
-        .is_file()
-    {
-        return true;
+    let installed = folder(language).join(language.kept).join(".bulkhead");
+    let mut why = registries::answer(language.toolchain).await;
+    if why.is_ok() && !installed.is_file() {
+        why = registries::answer(language.registry).await;
     }
-    let [program, words @ ..] = language.registry else {
-        return false;
-    };
-    let mut ask = Command::new(program);
-    ask.args(words).stdin(Stdio::null()).kill_on_drop(true);
-    let why = match timeout(REGISTRY_WITHIN, ask.output()).await {
-        Ok(Ok(output)) if output.status.success() => return true,
-        Ok(Ok(output)) => String::from_utf8_lossy(&output.stderr).into_owned(),
-        Ok(Err(error)) => format!("{program}: {error}"),
-        Err(_) => format!("`{}` does not answer", language.registry.join(" ")),
-    };
-    let what = format!(
-        "LEFT OUT: the template {} is not tested here: {why}",
-        language.template
-    );
-    assert!(
-        std::env::var_os("BULKHEAD_TESTS_LANGUAGES").is_none(),
-        "{what}"
-    );
-    say(&what);
+    let Err(why) = why else { return true };
+    registries::left_out(&format!("the template {}", language.template), &why);
     false
 }
 

@@ -1,7 +1,10 @@
 //! Limits of what a component may bring, refused at upload: nothing is written, and the answer names the limit.
 
+use bulkhead::sandbox::{Config, Sandbox};
 use bulkhead_tests::TestHost;
 use bulkhead_tests::raw::Raw;
+use wasmtime::Store;
+use wasmtime::component::{Component, Linker};
 
 use super::{deploy, ends};
 
@@ -165,4 +168,26 @@ async fn an_upload_has_a_size() {
     )
     .await;
     host.client("acme").await.deploy("fits", &bytes).await;
+}
+
+#[tokio::test]
+async fn every_guest_may_have_the_core_instances_of_a_python_component() {
+    let mut config = Config {
+        guests: 64,
+        ..Config::default()
+    };
+    config.limits.memory_bytes = 1 << 20;
+    let sandbox = Sandbox::new(config).expect("it is a configuration");
+    let instances = "(core instance (instantiate $e))".repeat(40);
+    let text = format!("(component (core module $e) {instances})");
+    let component = Component::new(sandbox.engine(), wat::parse_str(text).expect("it is one"))
+        .expect("it fits");
+    let linker = Linker::new(sandbox.engine());
+    let mut alive = Vec::new();
+    for guest in 0..sandbox.config().guests {
+        let mut store = Store::new(sandbox.engine(), ());
+        let instance = linker.instantiate_async(&mut store, &component).await;
+        instance.unwrap_or_else(|error| panic!("guest {guest}: {error:#}"));
+        alive.push(store);
+    }
 }

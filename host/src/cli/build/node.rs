@@ -35,12 +35,21 @@ async fn install(folder: &Path, out: Output) -> Result<(), Failure> {
     if fs::read_to_string(&mark).is_ok_and(|installed| installed == now()) {
         return Ok(());
     }
-    let locked = folder.join(LOCK).is_file();
+    if !folder.join(LOCK).is_file() {
+        let detail = format!(
+            "{} has no {LOCK}, so what it is built with may be another each day: write one by \
+             `npm install --package-lock-only --ignore-scripts` in it, and keep it with the project",
+            folder.display()
+        );
+        return Err(Failure::new("bad_project", detail));
+    }
     out.note(format!("installing the packages of {}", folder.display()));
     let mut npm = npm(folder);
     // What is installed runs when it is asked to, and not before.
-    npm.args([if locked { "ci" } else { "install" }, "--ignore-scripts"]);
-    npm.args(["--no-audit", "--no-fund", "--loglevel", "error"]);
+    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
+    // Into the project, whatever a user set for other work.
+    npm.args(["--loglevel", "error", "--global=false", "--prefix", "."]);
+    npm.env_remove("npm_config_location");
     let status = Toolchain::Node.tell(npm).await?;
     if !status.success() {
         let detail = format!(

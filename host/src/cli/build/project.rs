@@ -1,8 +1,9 @@
 //! What a folder is a project of, by the manifest that is in it, and what that manifest says of the component: for Rust
 //! cargo knows, for the others a few lines under the name `bulkhead`.
 
+use std::ffi::OsStr;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -94,10 +95,13 @@ fn node(text: &str) -> Result<Option<Node>, Failure> {
     }
     let package: Package = serde_json::from_value(package).map_err(|error| bad(NODE, error))?;
     let name = package.name.rsplit('/').next().unwrap_or_default();
-    Ok(package.bulkhead.map(|bulkhead| Node {
-        name: name.replace('_', "-"),
-        component: bulkhead.component,
-    }))
+    let made = package.bulkhead.map(|bulkhead| {
+        Ok(Node {
+            name: name.replace('_', "-"),
+            component: within(NODE, bulkhead.component)?,
+        })
+    });
+    made.transpose()
 }
 
 /// `None` where the project is no agent.
@@ -125,11 +129,43 @@ fn python(text: &str) -> Result<Option<Python>, Failure> {
             "it has no `build` under [tool.bulkhead], the words of a command",
         )
     })?;
+    let program = build.first().map(String::as_str).unwrap_or_default();
+    if program.contains('/') || !matches!(names(program).as_slice(), [Some(_)]) {
+        let why = "the first word of its `build` is a program of .venv, named without a folder";
+        return Err(bad(PYTHON, why));
+    }
     Ok(Some(Python {
         name: name.replace('_', "-"),
-        component: component.into(),
+        component: within(PYTHON, component.into())?,
         build,
     }))
+}
+
+/// What a path is made of; `None` for what is no plain name.
+fn names(path: &str) -> Vec<Option<&OsStr>> {
+    let parts = Path::new(path).components();
+    let plain = parts.map(|part| match part {
+        Component::Normal(name) => Some(name),
+        _ => None,
+    });
+    plain.collect()
+}
+
+/// A component is written where it is named, over what is there: that is inside the project, and a component.
+fn within(manifest: &str, component: PathBuf) -> Result<PathBuf, Failure> {
+    let plain = component
+        .to_str()
+        .is_some_and(|path| names(path).iter().all(Option::is_some));
+    let is_component = component.extension().is_some_and(|end| end == "wasm");
+    if plain && is_component {
+        return Ok(component);
+    }
+    let why = format!(
+        "its `component` {:?} is no plain path in the project that ends in .wasm, as \
+         target/agent.wasm is",
+        component.display().to_string()
+    );
+    Err(bad(manifest, why))
 }
 
 fn bad(manifest: &str, why: impl std::fmt::Display) -> Failure {
@@ -150,6 +186,33 @@ mod tests {
         assert_eq!(node(text).unwrap().unwrap().name, "my-agent");
         for wrong in ["{", "{\"name\": \"a\", \"bulkhead\": {\"wasm\": \"a\"}}"] {
             assert_eq!(node(wrong).unwrap_err().code, "bad_project");
+        }
+    }
+
+    #[test]
+    fn a_component_is_written_into_the_project_and_over_nothing_else() {
+        for wrong in [
+            "src/agent.js",
+            "../a.wasm",
+            "build/../../a.wasm",
+            "/tmp/a.wasm",
+            "./a.wasm",
+            ".wasm",
+            "",
+        ] {
+            let package =
+                format!("{{\"name\": \"a\", \"bulkhead\": {{\"component\": \"{wrong}\"}}}}");
+            assert_eq!(node(&package).unwrap_err().code, "bad_project", "{wrong}");
+            let project = format!(
+                "[project]\nname = \"a\"\n[tool.bulkhead]\ncomponent = \"{wrong}\"\nbuild = [\"make\"]\n"
+            );
+            assert_eq!(python(&project).unwrap_err().code, "bad_project", "{wrong}");
+        }
+        for wrong in ["/bin/sh", "../../sh", "bin/sh", "..", "./sh", "sh/", ""] {
+            let project = format!(
+                "[project]\nname = \"a\"\n[tool.bulkhead]\ncomponent = \"a.wasm\"\nbuild = [\"{wrong}\"]\n"
+            );
+            assert_eq!(python(&project).unwrap_err().code, "bad_project", "{wrong}");
         }
     }
 

@@ -16,6 +16,9 @@ const LOCK: &str = "requirements.txt";
 /// What is installed, by the stamp of what named it.
 const INSTALLED: &str = ".venv/.bulkhead";
 
+/// By these pip installs into other places. The rest of what a user set, as the index, holds.
+const ELSEWHERE: [&str; 4] = ["PIP_TARGET", "PIP_USER", "PIP_PREFIX", "PIP_ROOT"];
+
 pub(super) async fn build(folder: &Path, agent: Python, out: Output) -> Result<Built, Failure> {
     // Programs are named from the root, wherever this command was called.
     let folder = folder.canonicalize()?;
@@ -50,7 +53,11 @@ async fn install(folder: &Path, out: Output) -> Result<(), Failure> {
     out.note(format!("installing the packages of {}", folder.display()));
     let python = environment(folder).await?;
     let mut pip = Command::new(python);
-    pip.current_dir(folder).args(["-m", "pip", "install"]);
+    pip.current_dir(folder);
+    pip.args(["-I", "-m", "pip", "install"]);
+    for name in ELSEWHERE {
+        pip.env_remove(name);
+    }
     pip.args(["--quiet", "--disable-pip-version-check", "--no-input"]);
     // Nothing but what the file names, byte by byte, and nothing that is built here.
     pip.args(["--require-hashes", "--only-binary", ":all:", "-r", LOCK]);
@@ -72,7 +79,9 @@ async fn environment(folder: &Path) -> Result<PathBuf, Failure> {
         return Ok(python);
     }
     let mut venv = Command::new("python3");
-    venv.current_dir(folder).args(["-m", "venv", ENVIRONMENT]);
+    venv.current_dir(folder);
+    // Isolated: a file of the project is no module of Python's library, whatever its name.
+    venv.args(["-I", "-m", "venv", ENVIRONMENT]);
     let status = Toolchain::Python.tell(venv).await?;
     if status.success() {
         return Ok(python);

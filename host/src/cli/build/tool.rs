@@ -1,6 +1,7 @@
 //! Running a toolchain's programs: each in a process group of its own, gone with the wait for it. Where one is not
 //! there, the failure is the one command that installs it. Called for each language.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::path::Path;
@@ -103,11 +104,19 @@ impl Toolchain {
     fn start(self, mut tool: Command) -> Result<Group, Failure> {
         let program = tool.as_std().get_program().to_string_lossy().into_owned();
         tool.stdin(Stdio::null()).process_group(0);
+        // What a project's build runs is whatever its packages brought: the keys of a host are none of its business.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| is_secret(name)) {
+            tool.env_remove(name);
+        }
         let child = tool.spawn();
         child
             .map(Group)
             .map_err(|error| self.missing(&program, &error))
     }
+}
+
+fn is_secret(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b"BULKHEAD") || name == "DATABASE_URL"
 }
 
 /// Names what these files say: where it is the same, what was installed by them still fits.
