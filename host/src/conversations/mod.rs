@@ -15,7 +15,7 @@ use crate::kit::http::Cursors;
 use crate::kit::{Base, Clock, Ids};
 
 pub use join::{Answer, Entry, Joined, Said};
-pub use pins::{choosing, repin, staying};
+pub use pins::{choosing, drawn, leave, repin, staying};
 pub use show::{Conversation, Message};
 pub use store::{answer, enter, lock};
 

@@ -3,11 +3,14 @@
 
 use std::time::Duration;
 
+use bulkhead::agents::AgentId;
+use bulkhead::conversations::ConversationId;
 use bulkhead_tests::host::eventually;
 use bulkhead_tests::provider::{Answer, Provider};
 use bulkhead_tests::receiver::Receiver;
 use bulkhead_tests::{Client, TestHost};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::{answers, channels, taken, variant, verb, versions};
 use crate::cli::program::{Ended, ended};
@@ -21,7 +24,7 @@ const ROUND: Duration = Duration::from_secs(5);
 const RUNS_MAX: usize = 300;
 
 /// Makes version 2 the canary with half of the runs, whatever it asks for.
-async fn canary(client: &Client, agent: &str, judge: Value) {
+pub(super) async fn canary(client: &Client, agent: &str, judge: Value) {
     let more = client
         .get(&format!("/agents/{agent}/versions/2/diff"))
         .await
@@ -36,40 +39,65 @@ async fn canary(client: &Client, agent: &str, judge: Value) {
     );
 }
 
-/// So many runs by a channel, whatever comes of them.
-async fn runs(client: &Client, agent: &str, (channel, input): (&str, &str), count: usize) {
+/// A host that looks whenever its jobs are moved, and shows what is so at once.
+pub(super) async fn judging() -> TestHost {
+    TestHost::start_with(|config| config.agents.judge_ms = 0).await
+}
+
+/// A conversation that draws the canary of a half of them, or stable.
+pub(super) async fn drawing(client: &Client, agent: &str, channel: &str) -> String {
+    let shown = client.get(&format!("/agents/{agent}")).await.json();
+    let of: AgentId = shown["id"].as_str().unwrap().parse().unwrap();
+    loop {
+        let conversation = client.converse(agent).await;
+        let id: ConversationId = conversation.parse().unwrap();
+        let digest = Sha256::digest([*of.0.as_bytes(), *id.0.as_bytes()].concat());
+        if (digest[0] < 128) == (channel == "canary") {
+            return conversation;
+        }
+    }
+}
+
+/// So many runs that draw a channel, whatever comes of them.
+pub(super) async fn runs(
+    client: &Client,
+    agent: &str,
+    (channel, input): (&str, &str),
+    count: usize,
+) {
     for _ in 0..count {
-        let body = json!({"input": input, "channel": channel});
+        let conversation = drawing(client, agent, channel).await;
+        let body = json!({"input": input, "conversation_id": conversation});
         client.run(agent, &body).await;
     }
 }
 
 /// The next round, on this host.
-async fn look(host: &TestHost) {
+pub(super) async fn look(host: &TestHost) {
     host.clock().advance(ROUND);
     host.run_jobs().await;
 }
 
 /// How the canary stands.
-async fn judged(client: &Client, agent: &str) -> Value {
+pub(super) async fn judged(client: &Client, agent: &str) -> Value {
     let shown = client.get(&format!("/agents/{agent}/channels")).await;
     shown.json()["canary"]["judged"].clone()
 }
 
-async fn count(host: &TestHost, what: &'static str) -> i64 {
+pub(super) async fn count(host: &TestHost, what: &'static str) -> i64 {
     let counted = sqlx::query_scalar(what).fetch_one(host.db()).await;
     counted.unwrap()
 }
 
 /// The newest move of the agent's channels.
-async fn last_move(client: &Client, agent: &str) -> Value {
+pub(super) async fn last_move(client: &Client, agent: &str) -> Value {
     let path = format!("/agents/{agent}/channels/history?limit=1");
     client.get(&path).await.json()["data"][0].clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_fails_is_ended_and_gets_no_further_run() {
-    let host = TestHost::start().await;
+    let host = judging().await;
     let client = host.client("acme").await;
     client.deploy("echo", &ECHO.bytes()).await;
     client.upload("echo", &PANIC.bytes()).await;
@@ -175,13 +203,14 @@ async fn is_ended_for(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_version_is_ended() {
-    let host = TestHost::start().await;
+    let host = judging().await;
     let client = host.client("acme").await;
     client.deploy("agent", &SLEEP.bytes()).await;
     client.upload("agent", &variant(&SLEEP.bytes(), 2)).await;
     let judge = json!({"min_runs": 4, "p95_times": 2});
     let slow = async || {
-        let body = json!({"input": "1500", "channel": "canary"});
+        let conversation = drawing(&client, "agent", "canary").await;
+        let body = json!({"input": "1500", "conversation_id": conversation});
         let mut events = client.stream("agent", &body).await;
         events.next_of("text").await;
         host.clock().advance(Duration::from_millis(50));
@@ -198,7 +227,7 @@ async fn a_slow_version_is_ended() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_is_blocked_is_ended() {
-    let host = TestHost::start().await;
+    let host = judging().await;
     let client = host.client("acme").await;
     client.deploy("agent", &JOURNEY.bytes()).await;
     client.upload("agent", &variant(&JOURNEY.bytes(), 2)).await;
@@ -225,6 +254,7 @@ async fn a_version_that_is_blocked_is_ended() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_costly_version_is_ended() {
     let host = TestHost::start_with(|config| {
+        config.agents.judge_ms = 0;
         let row = json!({"input_per_million": "0", "output_per_million": "100"});
         let row = serde_json::from_value(row).unwrap();
         config.billing.prices.insert("m".to_owned(), row);
@@ -253,7 +283,7 @@ async fn a_costly_version_is_ended() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stables_runs_of_before_count_where_it_has_none_since() {
-    let host = TestHost::start().await;
+    let host = judging().await;
     let client = host.client("acme").await;
     client.deploy("agent", &JOURNEY.bytes()).await;
     client.upload("agent", &variant(&JOURNEY.bytes(), 2)).await;
@@ -265,12 +295,9 @@ async fn stables_runs_of_before_count_where_it_has_none_since() {
         json!({"min_runs": 3, "failure_rate_above": 0}),
     )
     .await;
-    let cancelled = client
-        .start(
-            "agent",
-            &json!({"input": "sleep 600000", "channel": "canary"}),
-        )
-        .await;
+    let conversation = drawing(&client, "agent", "canary").await;
+    let sleeps = json!({"input": "sleep 600000", "conversation_id": conversation});
+    let cancelled = client.start("agent", &sleeps).await;
     client.cancel("agent", &cancelled).await;
     eventually("it is cancelled", async || {
         client.show("agent", &cancelled).await["state"] == "cancelled"
@@ -299,7 +326,7 @@ async fn stables_runs_of_before_count_where_it_has_none_since() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hosts_that_judge_at_once_move_once_and_nothing_that_moved_meanwhile() {
-    let host = TestHost::start().await;
+    let host = judging().await;
     let other = host.join().await;
     let client = host.client("acme").await;
     versions(&client, "agent", 3).await;
@@ -369,7 +396,7 @@ async fn two_hosts_that_judge_at_once_move_once_and_nothing_that_moved_meanwhile
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_meant_is_one_clear_error_and_moves_nothing() {
-    let host = TestHost::start().await;
+    let host = judging().await;
     let client = host.client("acme").await;
     versions(&client, "echo", 2).await;
     let before = channels(&client, "echo").await;
@@ -434,7 +461,7 @@ async fn what_cannot_be_meant_is_one_clear_error_and_moves_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_line_sets_and_shows_it() {
-    let host = TestHost::start().await;
+    let host = judging().await;
     let client = host.client("acme").await;
     client.deploy("agent", &JOURNEY.bytes()).await;
     client.upload("agent", &variant(&JOURNEY.bytes(), 2)).await;
