@@ -7,8 +7,8 @@
 //! ```
 //!
 //! `cargo build --target wasm32-wasip2` makes the component. All it can do is what these modules offer, and it asks
-//! the host only for those it uses: [`model`], [`knowledge`], [`output`], [`tools`], [`clock`], [`log`].
-//! [`Agent`] is a ready loop over all of them. Off the wasm target the same calls reach a [`mock::MockHost`], so
+//! the host only for those it uses: [`model`], [`knowledge`], [`output`], [`tools`], [`memory`], [`settings`], [`clock`],
+//! [`log`]. [`Agent`] is a ready loop over the first four. Off the wasm target the same calls reach a [`mock::MockHost`], so
 //! agents and tools are tested by plain `cargo test`; no real model can be reached there.
 #![deny(missing_docs)]
 
@@ -28,6 +28,7 @@ pub mod tools;
 pub mod bindings;
 mod error;
 mod host;
+mod kept;
 mod turn;
 
 pub use agent::Agent;
@@ -123,6 +124,7 @@ pub use bulkhead_sdk_macros::guardrail;
 #[doc(inline)]
 pub use bulkhead_sdk_macros::tool;
 pub use error::{Error, Result};
+pub use kept::{memory, settings};
 pub use tools::{Args, Tool};
 pub use turn::{Message, Outcome, Speaker, Turn};
 

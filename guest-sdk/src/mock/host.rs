@@ -6,6 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use super::answer::Answer;
+use super::memory::Texts;
 use super::passages::Passages;
 use super::transcript::{Cited, Event, Transcript};
 use crate::clock::Instant;
@@ -32,16 +33,23 @@ pub(super) struct Host {
     clock: Instant,
     hits: HashMap<String, Hit>,
     calls: u32,
-    transcript: Transcript,
+    pub(super) settings: Texts,
+    pub(super) transcript: Transcript,
 }
 
 impl Host {
-    pub(super) fn new(answers: VecDeque<Answer>, passages: Passages, clock: Instant) -> Self {
+    pub(super) fn new(
+        answers: VecDeque<Answer>,
+        passages: Passages,
+        clock: Instant,
+        (memory, settings): (Texts, Texts),
+    ) -> Self {
         let transcript = Transcript {
             events: Vec::new(),
             requests: Vec::new(),
             queries: Vec::new(),
             log: Vec::new(),
+            memory,
             answers_left: 0,
             outcome: Ok(Outcome::EndTurn),
         };
@@ -51,6 +59,7 @@ impl Host {
             clock,
             hits: HashMap::new(),
             calls: 0,
+            settings,
             transcript,
         }
     }
@@ -192,7 +201,7 @@ pub(crate) fn line(level: Level, text: &str) {
     with(|host| host.transcript.log.push((level, text.to_owned())));
 }
 
-fn with<T>(call: impl FnOnce(&mut Host) -> T) -> T {
+pub(super) fn with<T>(call: impl FnOnce(&mut Host) -> T) -> T {
     HOST.with_borrow_mut(|host| {
         let host = host.as_mut().expect(
             "no host answers here: off the wasm target, run the agent with `MockHost::new().run(…)`",
