@@ -26,7 +26,7 @@ async fn what_was_named_or_not_the_versions_fault_decides_nothing() {
     let client = two_versions(&host).await;
     let judge = json!({"min_runs": 2, "failure_rate_above": 0});
     canary(&client, "agent", judge).await;
-    runs(&client, "agent", ("stable", "say a"), 2).await;
+    runs(&host, &client, "agent", ("stable", "say a"), 2).await;
     for channel in ["canary", "stable"] {
         for _ in 0..3 {
             let named = json!({"input": "fail", "channel": channel});
@@ -40,13 +40,13 @@ async fn what_was_named_or_not_the_versions_fault_decides_nothing() {
         client.run("agent", &later).await;
     }
     for _ in 0..3 {
-        let conversation = drawing(&client, "agent", "canary").await;
+        let conversation = drawing(&host, &client, "agent", "canary").await;
         let short = json!({"input": "say a", "max_fuel": 1, "conversation_id": conversation});
         client.run("agent", &short).await;
     }
     let fuel = "select count(*) from runs where stop_reason = 'fuel' and channel = 'canary'";
     assert_eq!(count(&host, fuel).await, 3);
-    runs(&client, "agent", ("canary", "fail"), 2).await;
+    runs(&host, &client, "agent", ("canary", "fail"), 2).await;
     let faults = sqlx::query(
         "update runs set stop_reason = case when n = 1 then 'host_error' else 'model_error' end
          from (select id, row_number() over (order by id) as n from runs
@@ -63,7 +63,7 @@ async fn what_was_named_or_not_the_versions_fault_decides_nothing() {
     );
     look(&host).await;
     assert_eq!(channels(&client, "agent").await.1, json!(2));
-    runs(&client, "agent", ("canary", "fail"), 2).await;
+    runs(&host, &client, "agent", ("canary", "fail"), 2).await;
     look(&host).await;
     assert_eq!(channels(&client, "agent").await.1, Value::Null);
     host.stop().await;
@@ -84,11 +84,11 @@ async fn others(host: &TestHost, at: OffsetDateTime) {
 async fn ten_thousand_others_hide_neither_the_canarys_runs_nor_stables_of_before() {
     let host = judging().await;
     let client = two_versions(&host).await;
-    runs(&client, "agent", ("stable", "say a"), 2).await;
+    runs(&host, &client, "agent", ("stable", "say a"), 2).await;
     host.clock().advance(Duration::from_secs(3_600));
     let judge = json!({"min_runs": 2, "failure_rate_above": 0});
     canary(&client, "agent", judge).await;
-    runs(&client, "agent", ("canary", "fail"), 2).await;
+    runs(&host, &client, "agent", ("canary", "fail"), 2).await;
     host.clock().advance(Duration::from_secs(1));
     let at = host.clock().now();
     others(&host, at).await;
@@ -113,7 +113,7 @@ async fn figures_that_are_shown_are_kept_for_a_while() {
     let judge = json!({"min_runs": 9, "failure_rate_above": 0});
     canary(&client, "agent", judge.clone()).await;
     assert_eq!(judged(&client, "agent").await["canary"]["runs"], 0);
-    runs(&client, "agent", ("canary", "say a"), 1).await;
+    runs(&host, &client, "agent", ("canary", "say a"), 1).await;
     assert_eq!(judged(&client, "agent").await["canary"]["runs"], 0);
     // Those of channels that moved are others.
     let moved = json!({"version": 2, "weight": 0.6, "judge": judge});

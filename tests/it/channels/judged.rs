@@ -45,9 +45,14 @@ pub(super) async fn judging() -> TestHost {
 }
 
 /// A conversation that draws the canary of a half of them, or stable.
-pub(super) async fn drawing(client: &Client, agent: &str, channel: &str) -> String {
-    let shown = client.get(&format!("/agents/{agent}")).await.json();
-    let of: AgentId = shown["id"].as_str().unwrap().parse().unwrap();
+pub(super) async fn drawing(
+    host: &TestHost,
+    client: &Client,
+    agent: &str,
+    channel: &str,
+) -> String {
+    let of = sqlx::query_scalar("select id from agents where name = $1").bind(agent);
+    let of: AgentId = of.fetch_one(host.db()).await.unwrap();
     loop {
         let conversation = client.converse(agent).await;
         let id: ConversationId = conversation.parse().unwrap();
@@ -60,13 +65,14 @@ pub(super) async fn drawing(client: &Client, agent: &str, channel: &str) -> Stri
 
 /// So many runs that draw a channel, whatever comes of them.
 pub(super) async fn runs(
+    host: &TestHost,
     client: &Client,
     agent: &str,
     (channel, input): (&str, &str),
     count: usize,
 ) {
     for _ in 0..count {
-        let conversation = drawing(client, agent, channel).await;
+        let conversation = drawing(host, client, agent, channel).await;
         let body = json!({"input": input, "conversation_id": conversation});
         client.run(agent, &body).await;
     }
@@ -111,8 +117,8 @@ async fn a_version_that_fails_is_ended_and_gets_no_further_run() {
         json!({"min_runs": 5, "failure_rate_above": 0.2}),
     )
     .await;
-    runs(&client, "echo", ("canary", "x"), 4).await;
-    runs(&client, "echo", ("stable", "x"), 5).await;
+    runs(&host, &client, "echo", ("canary", "x"), 4).await;
+    runs(&host, &client, "echo", ("stable", "x"), 5).await;
     look(&host).await;
     let standing = judged(&client, "echo").await;
     assert_eq!(standing["verdict"], "waiting", "{standing}");
@@ -187,8 +193,8 @@ async fn is_ended_for(
     why: &str,
 ) {
     canary(client, "agent", judge).await;
-    runs(client, "agent", ("stable", same), 4).await;
-    runs(client, "agent", ("canary", same), 4).await;
+    runs(host, client, "agent", ("stable", same), 4).await;
+    runs(host, client, "agent", ("canary", same), 4).await;
     look(host).await;
     let standing = judged(client, "agent").await;
     assert_eq!(standing["verdict"], "within", "{standing}");
@@ -209,7 +215,7 @@ async fn a_slow_version_is_ended() {
     client.upload("agent", &variant(&SLEEP.bytes(), 2)).await;
     let judge = json!({"min_runs": 4, "p95_times": 2});
     let slow = async || {
-        let conversation = drawing(&client, "agent", "canary").await;
+        let conversation = drawing(&host, &client, "agent", "canary").await;
         let body = json!({"input": "1500", "conversation_id": conversation});
         let mut events = client.stream("agent", &body).await;
         events.next_of("text").await;
@@ -239,8 +245,8 @@ async fn a_version_that_is_blocked_is_ended() {
     declared.execute(host.db()).await.unwrap();
     let judge = json!({"min_runs": 4, "block_rate_above": 0.25});
     let blocked = async || {
-        runs(&client, "agent", ("stable", "tool a\ntool b"), 2).await;
-        runs(&client, "agent", ("canary", "tool a\ntool b"), 2).await;
+        runs(&host, &client, "agent", ("stable", "tool a\ntool b"), 2).await;
+        runs(&host, &client, "agent", ("canary", "tool a\ntool b"), 2).await;
     };
     is_ended_for(
         (&host, &client),
@@ -270,7 +276,16 @@ async fn a_costly_version_is_ended() {
     client.deploy("agent", &JOURNEY.bytes()).await;
     client.upload("agent", &variant(&JOURNEY.bytes(), 2)).await;
     let judge = json!({"min_runs": 4, "cost_times": 1.5});
-    let costly = async || runs(&client, "agent", ("canary", "ask a\nask b\nask c"), 2).await;
+    let costly = async || {
+        runs(
+            &host,
+            &client,
+            "agent",
+            ("canary", "ask a\nask b\nask c"),
+            2,
+        )
+        .await
+    };
     // Four of two words and two of six: 20 words of 100 a million in six runs.
     is_ended_for(
         (&host, &client),
@@ -287,7 +302,7 @@ async fn stables_runs_of_before_count_where_it_has_none_since() {
     let client = host.client("acme").await;
     client.deploy("agent", &JOURNEY.bytes()).await;
     client.upload("agent", &variant(&JOURNEY.bytes(), 2)).await;
-    runs(&client, "agent", ("stable", "say a"), 3).await;
+    runs(&host, &client, "agent", ("stable", "say a"), 3).await;
     host.clock().advance(Duration::from_secs(3_600));
     canary(
         &client,
@@ -295,7 +310,7 @@ async fn stables_runs_of_before_count_where_it_has_none_since() {
         json!({"min_runs": 3, "failure_rate_above": 0}),
     )
     .await;
-    let conversation = drawing(&client, "agent", "canary").await;
+    let conversation = drawing(&host, &client, "agent", "canary").await;
     let sleeps = json!({"input": "sleep 600000", "conversation_id": conversation});
     let cancelled = client.start("agent", &sleeps).await;
     client.cancel("agent", &cancelled).await;
@@ -303,7 +318,7 @@ async fn stables_runs_of_before_count_where_it_has_none_since() {
         client.show("agent", &cancelled).await["state"] == "cancelled"
     })
     .await;
-    runs(&client, "agent", ("canary", "say a"), 2).await;
+    runs(&host, &client, "agent", ("canary", "say a"), 2).await;
     let standing = judged(&client, "agent").await;
     assert_eq!(standing["canary"]["runs"], 2, "a cancelled one is none");
     assert_eq!(standing["stable"]["runs"], 3, "{standing}");
@@ -316,7 +331,7 @@ async fn stables_runs_of_before_count_where_it_has_none_since() {
     )
     .await;
     assert_eq!(judged(&client, "agent").await["verdict"], "within");
-    runs(&client, "agent", ("canary", "fail"), 1).await;
+    runs(&host, &client, "agent", ("canary", "fail"), 1).await;
     let unjudged = json!({"version": 2, "weight": 1});
     assert_eq!(verb(&client, "agent", "canary", unjudged).await.status, 200);
     look(&host).await;
@@ -337,8 +352,8 @@ async fn two_hosts_that_judge_at_once_move_once_and_nothing_that_moved_meanwhile
     let judge = json!({"min_runs": 1, "failure_rate_above": 0});
     for moved_meanwhile in [false, true] {
         canary(&client, "journey", judge.clone()).await;
-        runs(&client, "journey", ("stable", "say a"), 1).await;
-        runs(&client, "journey", ("canary", "fail"), 1).await;
+        runs(&host, &client, "journey", ("stable", "say a"), 1).await;
+        runs(&host, &client, "journey", ("canary", "fail"), 1).await;
         host.clock().advance(ROUND);
         // Both have seen the same, and wait for the agent: the second one a round later.
         let waits = async |waiting: i64| {
@@ -470,8 +485,8 @@ async fn the_command_line_sets_and_shows_it() {
     let made = document(&host, &client, &words).await;
     let judge = json!({"min_runs": 2, "failure_rate_above": 0.4, "p95_times": 2.0});
     assert_eq!(made["canary"]["judge"], judge);
-    runs(&client, "agent", ("stable", "say a"), 2).await;
-    runs(&client, "agent", ("canary", "fail"), 1).await;
+    runs(&host, &client, "agent", ("stable", "say a"), 2).await;
+    runs(&host, &client, "agent", ("canary", "fail"), 1).await;
     let show = || as_client(&client, &host.url(), &["channels", "agent"]);
     let words = |ended: Ended| {
         let words: Vec<&str> = ended.stdout.split_whitespace().collect();
@@ -479,7 +494,7 @@ async fn the_command_line_sets_and_shows_it() {
     };
     let shown = words(ended(show()).await);
     assert!(shown.contains("one of the two had too few runs"), "{shown}");
-    runs(&client, "agent", ("canary", "fail"), 1).await;
+    runs(&host, &client, "agent", ("canary", "fail"), 1).await;
     let shown = words(ended(show()).await);
     for line in [
         "it is ended in a moment: the failure rate is 1.000, stable's 0.000",

@@ -20,10 +20,10 @@ async fn only_those_on_it_leave_it_and_late_ones_do_too() {
     assert_eq!(promoted.status, 200, "{}", promoted.text);
     let judge = json!({"min_runs": 1, "failure_rate_above": 0});
     canary(&client, "agent", judge).await;
-    let on_it = drawing(&client, "agent", "canary").await;
+    let on_it = drawing(&host, &client, "agent", "canary").await;
     let fails = json!({"input": "fail", "conversation_id": on_it});
     client.run("agent", &fails).await;
-    runs(&client, "agent", ("stable", "say a"), 1).await;
+    runs(&host, &client, "agent", ("stable", "say a"), 1).await;
     look(&host).await;
     assert_eq!(channels(&client, "agent").await.1, Value::Null);
     assert_eq!(last_move(&client, "agent").await["repinned"], 1);
@@ -64,8 +64,8 @@ async fn a_canary_that_is_set_again_is_looked_at_again() {
     client.upload("agent", &variant(&JOURNEY.bytes(), 2)).await;
     let judge = json!({"min_runs": 1, "failure_rate_above": 0});
     canary(&client, "agent", judge.clone()).await;
-    runs(&client, "agent", ("canary", "fail"), 1).await;
-    runs(&client, "agent", ("stable", "say a"), 1).await;
+    runs(&host, &client, "agent", ("canary", "fail"), 1).await;
+    runs(&host, &client, "agent", ("stable", "say a"), 1).await;
     let ahead = "update agent_canaries set judged_at = now() + interval '1 day'";
     sqlx::query(ahead).execute(host.db()).await.unwrap();
     look(&host).await;
