@@ -66,6 +66,7 @@ pub struct Agents {
     children: Places,
     resolved: Cache<channels::Wanted, Resolved>,
     pointed: Cache<(OrgId, String), Arc<channels::Pointed>>,
+    judged: channels::judge::Shown,
 }
 
 impl std::fmt::Debug for Agents {

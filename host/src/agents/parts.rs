@@ -88,6 +88,7 @@ impl Agents {
             artifacts: parts.artifacts,
             fits: parts.fits,
             program: parts.program,
+            judged: channels::judge::shown(parts.config.judge_ms),
             config: Arc::new(parts.config),
             inspections,
             children,

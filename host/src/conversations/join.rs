@@ -28,8 +28,17 @@ pub struct Joined {
     /// The version it is pinned to; none before its first run.
     pub version: Option<i32>,
     pub channel: Option<String>,
+    /// Its first run named the channel.
+    pub channel_named: bool,
     pub open_run: Option<Uuid>,
     pub archived_at: Option<OffsetDateTime>,
+}
+
+impl Joined {
+    /// Whether it is on the version because a run named its channel. One that was deleted under it is drawn anew.
+    pub fn named(&self, version: i32) -> bool {
+        self.channel_named && self.version == Some(version)
+    }
 }
 
 /// What was said in it.
@@ -50,6 +59,8 @@ pub struct Entry {
     pub was: Option<i32>,
     pub version: i32,
     pub channel: Option<String>,
+    /// It was named, not drawn.
+    pub channel_named: bool,
     /// What was asked, in the form it is kept in.
     pub content: String,
     pub at: OffsetDateTime,

@@ -17,7 +17,7 @@ use crate::kit::{Base, Clock, Ids, Tasks};
 
 pub use join::{Answer, Entry, Joined, Said};
 pub use memory::{Config, remember};
-pub use pins::{choosing, repin, staying};
+pub use pins::{choosing, drawn, leave, repin, staying};
 pub use show::{Conversation, Message};
 pub use store::{answer, enter, lock};
 

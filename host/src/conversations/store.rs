@@ -48,9 +48,11 @@ pub async fn enter(tx: &mut PgConnection, entries: &[&Entry]) -> Result<HashSet<
              update conversations c set open_run = t.run,
                turns = c.turns + case when c.open_run = t.run then 0 else 1 end,
                version = case when c.version is not distinct from t.was then t.version else c.version end,
-               channel = case when c.version is not distinct from t.was then t.channel else c.channel end
+               channel = case when c.version is not distinct from t.was then t.channel else c.channel end,
+               channel_named = case when c.version is not distinct from t.was then t.channel_named else c.channel_named end
              from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::integer[], $5::integer[], $6::integer[], $7::text[],
-               $8::text[], $9::timestamptz[]) as t (org, id, run, turns, was, version, channel, content, at)
+               $8::text[], $9::timestamptz[], $10::boolean[])
+               as t (org, id, run, turns, was, version, channel, content, at, channel_named)
              where c.org_id = t.org and c.id = t.id
                and (c.open_run = t.run or (c.turns = t.turns and c.archived_at is null
                  and (c.open_run is null or exists (
@@ -72,6 +74,7 @@ pub async fn enter(tx: &mut PgConnection, entries: &[&Entry]) -> Result<HashSet<
         &column!(entries, entry => entry.channel.clone()) as &[Option<String>],
         &column!(entries, entry => entry.content.clone()),
         &column!(entries, entry => entry.at),
+        &column!(entries, entry => entry.channel_named),
     )
     .fetch_all(tx)
     .await?;
@@ -116,7 +119,7 @@ pub(super) async fn join(
 ) -> Result<Option<Joined>> {
     let joined = sqlx::query_as!(
         Joined,
-        r#"select c.id as "id: ConversationId", c.turns, c.version, c.channel, c.archived_at,
+        r#"select c.id as "id: ConversationId", c.turns, c.version, c.channel, c.channel_named, c.archived_at,
              case when r.ended_at is null then c.open_run end as open_run
            from conversations c join agents a on a.org_id = c.org_id and a.id = c.agent_id
            left join runs r on r.org_id = c.org_id and r.id = c.open_run

@@ -20,7 +20,7 @@ pub mod view;
 use std::sync::Arc;
 
 use sqlx::PgPool;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use crate::agents::Agents;
 use crate::billing::Billing;
@@ -69,7 +69,7 @@ struct Inner {
     presence: nodes::presence::Presence,
     admission: start::Admission,
     /// Turns of those that replay many runs.
-    replays: Semaphore,
+    replays: replay::Turns,
     config: Config,
     /// No new runs, and none claimed.
     escalated: watch::Sender<bool>,

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use super::nodes::announce::Announce;
 use super::nodes::presence::Presence;
-use super::{Inner, NodeId, Runs, imports, log, start};
+use super::{Inner, NodeId, Runs, imports, log, replay, start};
 use crate::agents::Agents;
 use crate::billing::Billing;
 use crate::conversations::Conversations;
@@ -160,7 +160,7 @@ impl Runs {
                 announce,
                 presence: Presence::default(),
                 admission: start::Admission::new(&config),
-                replays: Semaphore::new(config.replays_at_once.max(1) as usize),
+                replays: replay::Turns::new(config.replays_at_once),
                 config,
                 escalated: watch::Sender::new(false),
             }),

@@ -23,6 +23,10 @@ pub struct NewRow {
     pub agent: AgentId,
     pub version: i32,
     pub channel: Option<String>,
+    /// It was named, by the run or by who began its conversation, and not drawn.
+    pub channel_named: bool,
+    /// Who started it gave it fuel or time of its own.
+    pub bounds_named: bool,
     pub state: &'static str,
     pub input: String,
     pub metadata: Option<String>,

@@ -3,11 +3,14 @@
 
 use std::time::Duration;
 
+use bulkhead::agents::AgentId;
+use bulkhead::conversations::ConversationId;
 use bulkhead_tests::host::eventually;
 use bulkhead_tests::provider::{Answer, Provider};
 use bulkhead_tests::receiver::Receiver;
 use bulkhead_tests::{Client, TestHost};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::{answers, channels, taken, variant, verb, versions};
 use crate::cli::program::{Ended, ended};
@@ -21,7 +24,7 @@ const ROUND: Duration = Duration::from_secs(5);
 const RUNS_MAX: usize = 300;
 
 /// Makes version 2 the canary with half of the runs, whatever it asks for.
-async fn canary(client: &Client, agent: &str, judge: Value) {
+pub(super) async fn canary(client: &Client, agent: &str, judge: Value) {
     let more = client
         .get(&format!("/agents/{agent}/versions/2/diff"))
         .await
@@ -36,40 +39,71 @@ async fn canary(client: &Client, agent: &str, judge: Value) {
     );
 }
 
-/// So many runs by a channel, whatever comes of them.
-async fn runs(client: &Client, agent: &str, (channel, input): (&str, &str), count: usize) {
+/// A host that looks whenever its jobs are moved, and shows what is so at once.
+pub(super) async fn judging() -> TestHost {
+    TestHost::start_with(|config| config.agents.judge_ms = 0).await
+}
+
+/// A conversation that draws the canary of a half of them, or stable.
+pub(super) async fn drawing(
+    host: &TestHost,
+    client: &Client,
+    agent: &str,
+    channel: &str,
+) -> String {
+    let of = sqlx::query_scalar("select id from agents where name = $1").bind(agent);
+    let of: AgentId = of.fetch_one(host.db()).await.unwrap();
+    loop {
+        let conversation = client.converse(agent).await;
+        let id: ConversationId = conversation.parse().unwrap();
+        let digest = Sha256::digest([*of.0.as_bytes(), *id.0.as_bytes()].concat());
+        if (digest[0] < 128) == (channel == "canary") {
+            return conversation;
+        }
+    }
+}
+
+/// So many runs that draw a channel, whatever comes of them.
+pub(super) async fn runs(
+    host: &TestHost,
+    client: &Client,
+    agent: &str,
+    (channel, input): (&str, &str),
+    count: usize,
+) {
     for _ in 0..count {
-        let body = json!({"input": input, "channel": channel});
+        let conversation = drawing(host, client, agent, channel).await;
+        let body = json!({"input": input, "conversation_id": conversation});
         client.run(agent, &body).await;
     }
 }
 
 /// The next round, on this host.
-async fn look(host: &TestHost) {
+pub(super) async fn look(host: &TestHost) {
     host.clock().advance(ROUND);
     host.run_jobs().await;
 }
 
 /// How the canary stands.
-async fn judged(client: &Client, agent: &str) -> Value {
+pub(super) async fn judged(client: &Client, agent: &str) -> Value {
     let shown = client.get(&format!("/agents/{agent}/channels")).await;
     shown.json()["canary"]["judged"].clone()
 }
 
-async fn count(host: &TestHost, what: &'static str) -> i64 {
+pub(super) async fn count(host: &TestHost, what: &'static str) -> i64 {
     let counted = sqlx::query_scalar(what).fetch_one(host.db()).await;
     counted.unwrap()
 }
 
 /// The newest move of the agent's channels.
-async fn last_move(client: &Client, agent: &str) -> Value {
+pub(super) async fn last_move(client: &Client, agent: &str) -> Value {
     let path = format!("/agents/{agent}/channels/history?limit=1");
     client.get(&path).await.json()["data"][0].clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_fails_is_ended_and_gets_no_further_run() {
-    let host = TestHost::start().await;
+    let host = judging().await;
     let client = host.client("acme").await;
     client.deploy("echo", &ECHO.bytes()).await;
     client.upload("echo", &PANIC.bytes()).await;
@@ -83,8 +117,8 @@ async fn a_version_that_fails_is_ended_and_gets_no_further_run() {
         json!({"min_runs": 5, "failure_rate_above": 0.2}),
     )
     .await;
-    runs(&client, "echo", ("canary", "x"), 4).await;
-    runs(&client, "echo", ("stable", "x"), 5).await;
+    runs(&host, &client, "echo", ("canary", "x"), 4).await;
+    runs(&host, &client, "echo", ("stable", "x"), 5).await;
     look(&host).await;
     let standing = judged(&client, "echo").await;
     assert_eq!(standing["verdict"], "waiting", "{standing}");
@@ -159,8 +193,8 @@ async fn is_ended_for(
     why: &str,
 ) {
     canary(client, "agent", judge).await;
-    runs(client, "agent", ("stable", same), 4).await;
-    runs(client, "agent", ("canary", same), 4).await;
+    runs(host, client, "agent", ("stable", same), 4).await;
+    runs(host, client, "agent", ("canary", same), 4).await;
     look(host).await;
     let standing = judged(client, "agent").await;
     assert_eq!(standing["verdict"], "within", "{standing}");
@@ -175,13 +209,14 @@ async fn is_ended_for(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_version_is_ended() {
-    let host = TestHost::start().await;
+    let host = judging().await;
     let client = host.client("acme").await;
     client.deploy("agent", &SLEEP.bytes()).await;
     client.upload("agent", &variant(&SLEEP.bytes(), 2)).await;
     let judge = json!({"min_runs": 4, "p95_times": 2});
     let slow = async || {
-        let body = json!({"input": "1500", "channel": "canary"});
+        let conversation = drawing(&host, &client, "agent", "canary").await;
+        let body = json!({"input": "1500", "conversation_id": conversation});
         let mut events = client.stream("agent", &body).await;
         events.next_of("text").await;
         host.clock().advance(Duration::from_millis(50));
@@ -198,7 +233,7 @@ async fn a_slow_version_is_ended() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_is_blocked_is_ended() {
-    let host = TestHost::start().await;
+    let host = judging().await;
     let client = host.client("acme").await;
     client.deploy("agent", &JOURNEY.bytes()).await;
     client.upload("agent", &variant(&JOURNEY.bytes(), 2)).await;
@@ -210,8 +245,8 @@ async fn a_version_that_is_blocked_is_ended() {
     declared.execute(host.db()).await.unwrap();
     let judge = json!({"min_runs": 4, "block_rate_above": 0.25});
     let blocked = async || {
-        runs(&client, "agent", ("stable", "tool a\ntool b"), 2).await;
-        runs(&client, "agent", ("canary", "tool a\ntool b"), 2).await;
+        runs(&host, &client, "agent", ("stable", "tool a\ntool b"), 2).await;
+        runs(&host, &client, "agent", ("canary", "tool a\ntool b"), 2).await;
     };
     is_ended_for(
         (&host, &client),
@@ -225,6 +260,7 @@ async fn a_version_that_is_blocked_is_ended() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_costly_version_is_ended() {
     let host = TestHost::start_with(|config| {
+        config.agents.judge_ms = 0;
         let row = json!({"input_per_million": "0", "output_per_million": "100"});
         let row = serde_json::from_value(row).unwrap();
         config.billing.prices.insert("m".to_owned(), row);
@@ -240,7 +276,16 @@ async fn a_costly_version_is_ended() {
     client.deploy("agent", &JOURNEY.bytes()).await;
     client.upload("agent", &variant(&JOURNEY.bytes(), 2)).await;
     let judge = json!({"min_runs": 4, "cost_times": 1.5});
-    let costly = async || runs(&client, "agent", ("canary", "ask a\nask b\nask c"), 2).await;
+    let costly = async || {
+        runs(
+            &host,
+            &client,
+            "agent",
+            ("canary", "ask a\nask b\nask c"),
+            2,
+        )
+        .await
+    };
     // Four of two words and two of six: 20 words of 100 a million in six runs.
     is_ended_for(
         (&host, &client),
@@ -253,11 +298,11 @@ async fn a_costly_version_is_ended() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stables_runs_of_before_count_where_it_has_none_since() {
-    let host = TestHost::start().await;
+    let host = judging().await;
     let client = host.client("acme").await;
     client.deploy("agent", &JOURNEY.bytes()).await;
     client.upload("agent", &variant(&JOURNEY.bytes(), 2)).await;
-    runs(&client, "agent", ("stable", "say a"), 3).await;
+    runs(&host, &client, "agent", ("stable", "say a"), 3).await;
     host.clock().advance(Duration::from_secs(3_600));
     canary(
         &client,
@@ -265,18 +310,15 @@ async fn stables_runs_of_before_count_where_it_has_none_since() {
         json!({"min_runs": 3, "failure_rate_above": 0}),
     )
     .await;
-    let cancelled = client
-        .start(
-            "agent",
-            &json!({"input": "sleep 600000", "channel": "canary"}),
-        )
-        .await;
+    let conversation = drawing(&host, &client, "agent", "canary").await;
+    let sleeps = json!({"input": "sleep 600000", "conversation_id": conversation});
+    let cancelled = client.start("agent", &sleeps).await;
     client.cancel("agent", &cancelled).await;
     eventually("it is cancelled", async || {
         client.show("agent", &cancelled).await["state"] == "cancelled"
     })
     .await;
-    runs(&client, "agent", ("canary", "say a"), 2).await;
+    runs(&host, &client, "agent", ("canary", "say a"), 2).await;
     let standing = judged(&client, "agent").await;
     assert_eq!(standing["canary"]["runs"], 2, "a cancelled one is none");
     assert_eq!(standing["stable"]["runs"], 3, "{standing}");
@@ -289,7 +331,7 @@ async fn stables_runs_of_before_count_where_it_has_none_since() {
     )
     .await;
     assert_eq!(judged(&client, "agent").await["verdict"], "within");
-    runs(&client, "agent", ("canary", "fail"), 1).await;
+    runs(&host, &client, "agent", ("canary", "fail"), 1).await;
     let unjudged = json!({"version": 2, "weight": 1});
     assert_eq!(verb(&client, "agent", "canary", unjudged).await.status, 200);
     look(&host).await;
@@ -299,7 +341,7 @@ async fn stables_runs_of_before_count_where_it_has_none_since() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hosts_that_judge_at_once_move_once_and_nothing_that_moved_meanwhile() {
-    let host = TestHost::start().await;
+    let host = judging().await;
     let other = host.join().await;
     let client = host.client("acme").await;
     versions(&client, "agent", 3).await;
@@ -310,8 +352,8 @@ async fn two_hosts_that_judge_at_once_move_once_and_nothing_that_moved_meanwhile
     let judge = json!({"min_runs": 1, "failure_rate_above": 0});
     for moved_meanwhile in [false, true] {
         canary(&client, "journey", judge.clone()).await;
-        runs(&client, "journey", ("stable", "say a"), 1).await;
-        runs(&client, "journey", ("canary", "fail"), 1).await;
+        runs(&host, &client, "journey", ("stable", "say a"), 1).await;
+        runs(&host, &client, "journey", ("canary", "fail"), 1).await;
         host.clock().advance(ROUND);
         // Both have seen the same, and wait for the agent: the second one a round later.
         let waits = async |waiting: i64| {
@@ -369,7 +411,7 @@ async fn two_hosts_that_judge_at_once_move_once_and_nothing_that_moved_meanwhile
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_meant_is_one_clear_error_and_moves_nothing() {
-    let host = TestHost::start().await;
+    let host = judging().await;
     let client = host.client("acme").await;
     versions(&client, "echo", 2).await;
     let before = channels(&client, "echo").await;
@@ -434,7 +476,7 @@ async fn what_cannot_be_meant_is_one_clear_error_and_moves_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_line_sets_and_shows_it() {
-    let host = TestHost::start().await;
+    let host = judging().await;
     let client = host.client("acme").await;
     client.deploy("agent", &JOURNEY.bytes()).await;
     client.upload("agent", &variant(&JOURNEY.bytes(), 2)).await;
@@ -443,8 +485,8 @@ async fn the_command_line_sets_and_shows_it() {
     let made = document(&host, &client, &words).await;
     let judge = json!({"min_runs": 2, "failure_rate_above": 0.4, "p95_times": 2.0});
     assert_eq!(made["canary"]["judge"], judge);
-    runs(&client, "agent", ("stable", "say a"), 2).await;
-    runs(&client, "agent", ("canary", "fail"), 1).await;
+    runs(&host, &client, "agent", ("stable", "say a"), 2).await;
+    runs(&host, &client, "agent", ("canary", "fail"), 1).await;
     let show = || as_client(&client, &host.url(), &["channels", "agent"]);
     let words = |ended: Ended| {
         let words: Vec<&str> = ended.stdout.split_whitespace().collect();
@@ -452,7 +494,7 @@ async fn the_command_line_sets_and_shows_it() {
     };
     let shown = words(ended(show()).await);
     assert!(shown.contains("one of the two had too few runs"), "{shown}");
-    runs(&client, "agent", ("canary", "fail"), 1).await;
+    runs(&host, &client, "agent", ("canary", "fail"), 1).await;
     let shown = words(ended(show()).await);
     for line in [
         "it is ended in a moment: the failure rate is 1.000, stable's 0.000",

@@ -7,11 +7,13 @@
 )]
 
 mod approved;
+mod drawn;
 mod flips;
 mod judged;
 mod kept;
 mod lots;
 mod moves;
+mod withdrawn;
 
 use bulkhead_tests::Client;
 use bulkhead_tests::client::Answer;

@@ -297,34 +297,122 @@ async fn it_is_in_nobodys_way_and_stops_with_its_client() {
         let request = client.request(Method::POST, "/agents/agent/replay");
         request.json(&json!({"version": 2, "last": 6})).send()
     };
-    // Twelve replays are asked for, of guests that compute without end.
-    let mut asking = Box::pin(async { tokio::join!(ask(), ask()) });
+    // Six replays are asked for, of guests that compute without end.
+    let mut asking = Box::pin(ask());
     let alive = || host.host().app.scheduler.alive();
     let spins = eventually("two of them spin", async || alive() == 2);
     tokio::select! {
-        answers = &mut asking => panic!("they were answered: {answers:?}"),
+        answer = &mut asking => panic!("it was answered: {answer:?}"),
         () = spins => {}
     }
+    let second = last(&client, "agent", json!({"version": 1, "last": 1})).await;
+    assert_eq!(second.refusal(), (409, "replays_busy".to_owned()));
+    let foreign = host.client("globex").await;
+    let theirs = last(&foreign, "agent", json!({"version": 1, "last": 1})).await;
+    assert_eq!(theirs.status, 404, "another organization asks as well");
     let began = std::time::Instant::now();
     for _ in 0..5 {
         let x = input("x");
         let run = client.run("agent", &x);
         tokio::select! {
-            answers = &mut asking => panic!("they were answered: {answers:?}"),
+            answer = &mut asking => panic!("it was answered: {answer:?}"),
             events = run => assert_eq!(stop_reason(&events), "end_turn"),
         }
         assert_eq!(alive(), 2, "no more than may at one time");
     }
     println!(
-        "5 runs beside 12 replays of spinning guests: {} ms each (debug build, 2 threads)",
+        "5 runs beside 6 replays of spinning guests: {} ms each (debug build, 2 threads)",
         began.elapsed().as_millis() / 5
     );
     drop(asking);
     eventually("their guests are gone", async || alive() == 0).await;
+    eventually("what came of it is in the audit log", async || {
+        let path = "/audit/actions?action=agent_version.replayed";
+        let row = client.get(path).await.json()["data"][0].clone();
+        row["detail"]["ended_early"] == true
+    })
+    .await;
     eventually("their places are free", async || {
         let again = last(&client, "agent", json!({"version": 1, "last": 6})).await;
         again.status == 200
     })
     .await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_there_is_no_place_for_is_told_and_the_report_is_whole() {
+    let host = TestHost::start_with(|config| {
+        config.runs.concurrent = 1;
+        config.runs.queued = 0;
+        config.sandbox.limits.fuel = 1 << 50;
+    })
+    .await;
+    let client = host.client("acme").await;
+    client.deploy("agent", &ECHO.bytes()).await;
+    for _ in 0..2 {
+        ended((&host, &client), "agent", "x").await;
+    }
+    client.deploy("spin", &SPIN.bytes()).await;
+    let spins = client.start("spin", &input("x")).await;
+    let summary = last(&client, "agent", json!({"version": 1, "last": 2})).await;
+    assert_eq!(summary.status, 200, "{}", summary.text);
+    let summary = summary.json();
+    assert_eq!(counts(&summary), [0, 0, 0, 2], "{summary}");
+    let why = summary["not_compared"][0]["why"].as_str().unwrap();
+    assert!(why.starts_with("There was no place for it"), "{why}");
+    client.cancel("spin", &spins).await;
+    eventually("there is a place", async || {
+        let again = last(&client, "agent", json!({"version": 1, "last": 2})).await;
+        counts(&again.json()) == [2, 0, 0, 0]
+    })
+    .await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_shown_that_either_versions_guardrails_take_out() {
+    let host = TestHost::start().await;
+    let client = host.client("acme").await;
+    client.upload("agent", &ECHO.bytes()).await;
+    client.upload("agent", &variant(&ECHO.bytes())).await;
+    // As if the components declared it.
+    let declared = sqlx::query(
+        "update agent_versions set manifest = jsonb_set(manifest, '{guardrails}', '[\"pii.redact=output\"]')
+         where number = 1",
+    );
+    declared.execute(host.db()).await.unwrap();
+    let promoted = client
+        .post("/agents/agent/promote", &json!({"version": 1}))
+        .await;
+    assert_eq!(promoted.status, 200, "{}", promoted.text);
+    let run = ended((&host, &client), "agent", "write to ada@example.com").await;
+    let path = format!("/agents/agent/runs/{run}/replay");
+    let one = client.post(&path, &json!({"version": 2})).await;
+    assert_eq!(one.json()["same"], false, "{}", one.text);
+    let many = last(&client, "agent", json!({"version": 2, "last": 1})).await;
+    assert_eq!(counts(&many.json()), [0, 0, 1, 0], "{}", many.text);
+    for shown in [one, many] {
+        assert!(!shown.text.contains("ada@example.com"), "{}", shown.text);
+    }
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stables_runs_that_are_too_old_are_said_to_be() {
+    let host = TestHost::start().await;
+    let client = host.client("acme").await;
+    client.deploy("agent", &ECHO.bytes()).await;
+    ended((&host, &client), "agent", "x").await;
+    client.upload("agent", &variant(&ECHO.bytes())).await;
+    client
+        .post("/agents/agent/promote", &json!({"version": 2}))
+        .await;
+    let none = last(&client, "agent", json!({"version": 1, "last": 1})).await;
+    assert_eq!(none.refusal(), (409, "no_runs_recorded".to_owned()));
+    let detail = none.json()["detail"].as_str().unwrap().to_owned();
+    for says in ["among the agent's newest 10000", "/runs/RUN/replay"] {
+        assert!(detail.contains(says), "{detail}");
+    }
     host.stop().await;
 }

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use super::judge::Thresholds;
+use super::judge::{self, Thresholds};
 use super::pointers::{Pointers, To};
 use super::{Channel, Channels, MoveId, store};
 use crate::agents::{Agent, AgentId, Agents, signed};
@@ -190,6 +190,14 @@ impl Agents {
             true => conversations::choosing(&mut *tx, of, to).await?,
             false => Vec::new(),
         };
+        let withdrawn = mover.withdraws();
+        let repinned = match withdrawn {
+            Some(version) => {
+                judge::withdraw(&mut *tx, which, version).await?;
+                conversations::drawn(&mut *tx, of, version).await?
+            }
+            None => i64::try_from(choosing.len()).unwrap_or(i64::MAX),
+        };
         let channel = step.to.channel();
         let weight = after.canary.filter(|_| channel == Channel::Canary);
         let moved = Moved {
@@ -199,7 +207,7 @@ impl Agents {
             version: after.at(channel),
             previous: before.as_ref().and_then(|before| before.at(channel)),
             weight: weight.map(|(_, weight)| weight),
-            repinned: i64::try_from(choosing.len()).unwrap_or(i64::MAX),
+            repinned,
             approved: step.approved,
             by: mover.key(),
             reason: mover.reason(),
@@ -209,7 +217,10 @@ impl Agents {
         self.tell_move(&mut tx, mover, (name, step, &moved)).await?;
         tx.commit().await?;
         self.pointed.invalidate_all();
-        let repinned = conversations::repin(&self.db, of, to, &choosing).await?;
+        let repinned = match withdrawn {
+            Some(version) => conversations::leave(&self.db, of, version).await?,
+            None => conversations::repin(&self.db, of, to, &choosing).await?,
+        };
         tracing::info!(org = %which.0, agent = name, channel = channel.as_str(), action = moved.action, version = moved.version, "a channel moved");
         Ok(Channels::new(name, Some(&after), &living).repinned(repinned))
     }
@@ -262,6 +273,14 @@ impl Mover<'_> {
         match self {
             Self::Key(caller) => caller.org,
             Self::Host { org, .. } => org,
+        }
+    }
+
+    /// The version that is the canary no more, and that every conversation leaves.
+    fn withdraws(self) -> Option<i32> {
+        match self {
+            Self::Key(_) => None,
+            Self::Host { seen, .. } => seen.at(Channel::Canary),
         }
     }
 

@@ -14,7 +14,7 @@ const EARLIER_MAX: usize = 50;
 
 /// Where an agent's channels point.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Pointers {
+pub(in crate::agents) struct Pointers {
     pub(super) stable: i32,
     pub(super) canary: Option<(i32, f64)>,
     pub(super) earlier: Vec<i32>,

@@ -22,7 +22,7 @@ pub struct Pointer {
     /// When the host ends the canary by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub judge: Option<Thresholds>,
-    /// How the canary stands beside stable; where the channels were asked for.
+    /// How the canary stands beside stable, as of the last few seconds; where the channels were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub judged: Option<Judged>,
 }
@@ -121,7 +121,10 @@ impl Agents {
         if let (Some(at), Some(canary)) = (&pointers, &mut channels.canary)
             && let Some(watch) = &at.watch
         {
-            canary.judged = Some(self.judged(which, (at, canary.version, watch)).await?);
+            canary.judged = Some(
+                self.judged_lately(which, (at, canary.version, watch))
+                    .await?,
+            );
         }
         Ok(channels)
     }

@@ -219,7 +219,7 @@ pub(super) async fn put(
     .execute(&mut *tx)
     .await?;
     match (canary, &to.watch) {
-        (Some(canary), Some(watch)) => watch_canary(tx, which, (canary, watch), now).await,
+        (Some(canary), Some(watch)) => watch_canary(tx, which, (canary, watch)).await,
         _ => watch_none(tx, which).await,
     }
 }
@@ -228,17 +228,16 @@ async fn watch_canary(
     db: impl PgExecutor<'_>,
     (org, agent): (OrgId, AgentId),
     (canary, watch): (i32, &Watch),
-    now: OffsetDateTime,
 ) -> Result<()> {
     let of = &watch.thresholds;
     sqlx::query!(
         "insert into agent_canaries (org_id, agent_id, version, since, min_runs, failure_rate_above, block_rate_above,
            p95_times, cost_times, judged_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, clock_timestamp())
          on conflict on constraint agent_canaries_pkey
          do update set version = excluded.version, since = excluded.since, min_runs = excluded.min_runs,
            failure_rate_above = excluded.failure_rate_above, block_rate_above = excluded.block_rate_above,
-           p95_times = excluded.p95_times, cost_times = excluded.cost_times",
+           p95_times = excluded.p95_times, cost_times = excluded.cost_times, judged_at = excluded.judged_at",
         org.0,
         agent.0,
         canary,
@@ -248,7 +247,6 @@ async fn watch_canary(
         of.block_rate_above,
         of.p95_times,
         of.cost_times,
-        now,
     )
     .execute(db)
     .await?;

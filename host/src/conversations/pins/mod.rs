@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::kit::{OrgId, Result};
 
-pub use store::{choosing, staying};
+pub use store::{choosing, drawn, staying};
 
 /// How many conversations one step pins.
 const STEP_MAX: usize = 500;
@@ -29,4 +29,18 @@ pub async fn repin(
         moved += store::repin(db, which, to, some).await?;
     }
     Ok(moved)
+}
+
+/// Moves every open conversation off a version that no channel points at any more, and tells how many. To be repeated where
+/// a host dies in it, and for those that other hosts pin to it a moment later.
+pub async fn leave(db: &PgPool, which: (OrgId, Uuid), version: i32) -> Result<i64> {
+    let limit = i64::try_from(STEP_MAX).unwrap_or(i64::MAX);
+    let mut all = 0;
+    loop {
+        let moved = store::leave(db, which, version, limit).await?;
+        all += moved;
+        if moved == 0 {
+            return Ok(all);
+        }
+    }
 }

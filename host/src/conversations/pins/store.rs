@@ -50,7 +50,7 @@ pub(super) async fn repin(
              and exists (select from still)
            order by id for no key update)
          update conversations c set version = o.version,
-           channel = case when o.version = $3 then 'stable' else 'canary' end
+           channel = case when o.version = $3 then 'stable' else 'canary' end, channel_named = false
          from open o where c.org_id = $1 and c.id = o.id and c.version <> o.version",
         org.0,
         agent,
@@ -58,6 +58,52 @@ pub(super) async fn repin(
         canary,
         weight,
         some,
+    );
+    let moved = moved.execute(db).await?.rows_affected();
+    Ok(i64::try_from(moved).unwrap_or(i64::MAX))
+}
+
+/// Open conversations that are on a version by a channel.
+pub async fn drawn(
+    db: impl PgExecutor<'_>,
+    (org, agent): (OrgId, Uuid),
+    version: i32,
+) -> Result<i64> {
+    let drawn = sqlx::query_scalar!(
+        r#"select count(*) as "drawn!" from conversations
+           where org_id = $1 and agent_id = $2 and version = $3 and archived_at is null and channel is not null"#,
+        org.0,
+        agent,
+        version,
+    );
+    Ok(drawn.fetch_one(db).await?)
+}
+
+/// Pins some of the open conversations that are on a version by a channel anew, where no channel points at it; tells how many.
+pub(super) async fn leave(
+    db: &PgPool,
+    (org, agent): (OrgId, Uuid),
+    version: i32,
+    limit: i64,
+) -> Result<i64> {
+    let moved = sqlx::query!(
+        "with here as (
+           select version, canary, weight from agent_channels where org_id = $1 and agent_id = $2 and name = 'stable'
+             and version <> $3 and canary is distinct from $3 for share),
+         open as (
+           select c.id, h.version as stable,
+             case when (('x' || substr(encode(sha256(uuid_send(c.agent_id) || uuid_send(c.id)), 'hex'), 1, 13))::bit(52)::bigint)
+               ::double precision / 4503599627370496 < h.weight then h.canary else h.version end as version
+           from conversations c cross join here h
+           where c.org_id = $1 and c.agent_id = $2 and c.version = $3 and c.archived_at is null and c.channel is not null
+           order by c.id limit $4 for no key update of c)
+         update conversations c set version = o.version,
+           channel = case when o.version = o.stable then 'stable' else 'canary' end, channel_named = false
+         from open o where c.org_id = $1 and c.id = o.id",
+        org.0,
+        agent,
+        version,
+        limit,
     );
     let moved = moved.execute(db).await?.rows_affected();
     Ok(i64::try_from(moved).unwrap_or(i64::MAX))

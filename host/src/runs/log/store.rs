@@ -27,12 +27,13 @@ macro_rules! column {
 pub(super) async fn insert_runs(tx: &mut PgConnection, rows: &[&NewRow]) -> Result<HashSet<Uuid>> {
     let inserted = sqlx::query!(
         "insert into runs (org_id, id, agent_id, version, channel, state, input, metadata, seed, deadline_at,
-           fuel_max, node_id, term, created_by, created_at, limits_digest, conversation_id, traceparent)
-         select a, b, c, d, e, f, g::json, h::json, i, j, k, l, 1, m, n, o, p, q
+           fuel_max, node_id, term, created_by, created_at, limits_digest, conversation_id, traceparent,
+           channel_named, bounds_named)
+         select a, b, c, d, e, f, g::json, h::json, i, j, k, l, 1, m, n, o, p, q, r, s
          from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::integer[], $5::text[], $6::text[], $7::text[],
            $8::text[], $9::bytea[], $10::timestamptz[], $11::bigint[], $12::uuid[], $13::uuid[], $14::timestamptz[],
-           $15::bytea[], $16::uuid[], $17::text[])
-           as t (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q)
+           $15::bytea[], $16::uuid[], $17::text[], $18::boolean[], $19::boolean[])
+           as t (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s)
          where p is not null or not exists (select from agent_versions v
            where v.org_id = a and v.agent_id = c and v.number = d and v.deleted_at is not null)
          on conflict on constraint runs_pkey do nothing",
@@ -53,6 +54,8 @@ pub(super) async fn insert_runs(tx: &mut PgConnection, rows: &[&NewRow]) -> Resu
         &column!(rows, row => row.limits.map(|digest| digest.to_vec())) as &[Option<Vec<u8>>],
         &column!(rows, row => row.conversation.map(|id| id.0)) as &[Option<Uuid>],
         &column!(rows, row => row.traceparent.clone()) as &[Option<String>],
+        &column!(rows, row => row.channel_named),
+        &column!(rows, row => row.bounds_named),
     )
     .execute(&mut *tx)
     .await?;

@@ -121,6 +121,9 @@ impl ClaimedRow {
                 agent: self.agent,
                 version: self.version,
                 channel: self.channel,
+                // Written when it began, and by nobody else.
+                channel_named: false,
+                bounds_named: false,
                 state: "running",
                 input: self.input,
                 metadata: None,

@@ -16,8 +16,14 @@ mod summary;
 use self::ended::Found;
 use crate::kit::Code;
 
+pub(super) use many::Turns;
 pub use report::{Beyond, Difference, Report, Side};
 pub use summary::{Differing, NotCompared, Summary, Used};
 
 pub const NOT_ENDED: Code = Code::new("run_not_ended", 409, "The run has not ended");
 pub const NO_RUNS: Code = Code::new("no_runs_recorded", 409, "No run was recorded");
+pub const REPLAYS_BUSY: Code = Code::new(
+    "replays_busy",
+    409,
+    "Last runs of the organization are being replayed",
+);

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::{Found, NOT_ENDED, Report, compare};
 use crate::agents::Resolved;
 use crate::agents::channels::By;
+use crate::guardrails::{Guard, Rules};
 use crate::identity::Caller;
 use crate::kit::Result;
 use crate::ledger::audit::{Action, Target, record};
@@ -31,6 +32,7 @@ impl Runs {
             );
             return Err(NOT_ENDED.because(detail));
         }
+        let own = By::Version(view.version);
         let on = By::Version(version.unwrap_or(view.version));
         let resolved = self.inner.agents.resolve(caller, agent, on).await?;
         let pre = self
@@ -44,7 +46,9 @@ impl Runs {
             Some(0) => None,
             _ => Some(self.replay_place(caller.org).await?),
         };
-        let report = self.replay_one(&found, (&resolved, &pre)).await?;
+        let own = self.inner.agents.resolve(caller, agent, own).await?;
+        let report = self.replay_one(&found, (&resolved, &pre), &own.guardrails);
+        let report = report.await?;
         drop(place);
         let mut tx = self.inner.db.begin().await?;
         let did = caller.did(Action::RunReplayed, Target::new("run", run));
@@ -54,16 +58,21 @@ impl Runs {
         Ok(report)
     }
 
-    /// In the caller's place.
+    /// In the caller's place. What is shown has nothing that either version's guardrails take out: `own` are those of the run's.
     pub(super) async fn replay_one(
         &self,
         found: &Arc<Found>,
         (resolved, pre): (&Resolved, &AgentPre<Guest>),
+        own: &Arc<Rules>,
     ) -> Result<Report> {
         let limits = self.inner.limits.of(found.limits).await?;
         let performed = self
             .perform(found, (resolved, pre.clone()), &limits)
             .await?;
-        Ok(compare::report(found, performed))
+        let mut report = compare::report(found, performed);
+        for rules in [own, &resolved.guardrails] {
+            report.clean(&Guard::new(Arc::clone(rules)));
+        }
+        Ok(report)
     }
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::guardrails::{At, Guard};
 use crate::runs::{RunId, Usage};
 
 /// Bytes of a text that is shown beside another.
@@ -85,6 +86,32 @@ pub(super) enum There {
     Altered,
     /// Nobody looked: the replay had no more time.
     TimeUp,
+}
+
+impl Report {
+    /// What may be shown of it.
+    pub(super) fn clean(&mut self, guard: &Guard) {
+        for side in [&mut self.recorded, &mut self.replayed] {
+            guard.clean(At::Output, &mut side.output);
+            if let Some(fault) = &mut side.fault {
+                guard.clean(At::Log, fault);
+            }
+        }
+        for difference in &mut self.differences {
+            for value in [&mut difference.recorded, &mut difference.replayed] {
+                // A count is not a text that looks like something.
+                if !value.is_number() {
+                    guard.clean_json(At::Log, value);
+                }
+            }
+            if let Some(diff) = &mut difference.diff {
+                guard.clean(At::Log, diff);
+            }
+        }
+        if let Some(beyond) = &mut self.beyond {
+            guard.clean(At::Log, &mut beyond.why);
+        }
+    }
 }
 
 impl Beyond {

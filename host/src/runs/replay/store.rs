@@ -28,7 +28,7 @@ struct Input {
 }
 
 /// The newest runs of an agent among which those of a version are looked for.
-const LOOKED_AT: i64 = 10_000;
+pub(super) const LOOKED_AT: i64 = 10_000;
 
 /// The newest runs of a version that have ended, the newest first.
 pub(super) async fn newest_ended(

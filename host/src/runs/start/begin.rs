@@ -12,6 +12,7 @@ use super::conversation::entry;
 use super::{Admitted, Message, NewRun, Started};
 use crate::agents::Resolved;
 use crate::billing::Held;
+use crate::conversations::Joined;
 use crate::guardrails::{self, Guard, Occurred, Rewrite, Violation, redact};
 use crate::identity::Caller;
 use crate::kit::trace::Span;
@@ -82,7 +83,7 @@ impl Runs {
         let (row, span) = self.row(
             caller,
             (&resolved, &limits),
-            &new,
+            (&new, joined),
             (run, &messages, &admitted),
         )?;
         let started = Event::Started {
@@ -251,7 +252,7 @@ impl Runs {
         &self,
         caller: &Caller,
         (resolved, limits): (&Resolved, &Effective),
-        new: &NewRun,
+        (new, joined): (&NewRun, Option<&Joined>),
         (run, messages, admitted): (RunId, &[Message], &Admitted),
     ) -> Result<(NewRow, Span)> {
         let now = self.inner.clock.now();
@@ -263,6 +264,9 @@ impl Runs {
             agent: resolved.agent,
             version: resolved.version,
             channel: resolved.channel.map(str::to_owned),
+            channel_named: new.channel.is_some()
+                || joined.is_some_and(|joined| joined.named(resolved.version)),
+            bounds_named: new.max_fuel.is_some() || new.deadline_ms.is_some(),
             state: if matches!(admitted, Admitted::Now(_)) {
                 "running"
             } else {

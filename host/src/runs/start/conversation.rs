@@ -111,6 +111,7 @@ pub(super) fn entry(
             was: joined.version,
             version: row.version,
             channel: row.channel.clone(),
+            channel_named: row.channel_named,
             content: content(asked)?,
             at: row.created_at,
         }))

@@ -1,5 +1,10 @@
-//! What runs of one version came to. Cancelled ones do not count: whoever cancels says nothing of the version.
+//! What runs of one version came to, of those that drew their lot. Cancelled ones do not count, nor what the host, a model or
+//! the bounds that a caller set came to: none of it says anything of the version. What is shown is kept for as long as a judge waits.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::future::Cache;
 use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -10,10 +15,23 @@ use crate::agents::{AgentId, Agents};
 use crate::billing::Money;
 use crate::kit::{OrgId, Result};
 
+/// What was shown lately, and of which pointers.
+pub(in crate::agents) type Shown = Cache<(OrgId, AgentId), Arc<(Pointers, Judged)>>;
+
+const SHOWN_MAX: u64 = 10_000;
+
+pub(in crate::agents) fn shown(judge_ms: u64) -> Shown {
+    Cache::builder()
+        .max_capacity(SHOWN_MAX)
+        .time_to_live(Duration::from_millis(judge_ms))
+        .build()
+}
+
 /// What runs of one version came to.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Figures {
-    /// Runs that ended without being cancelled, the newest 1,000 at most.
+    /// Runs that drew the version and ended by it, the newest 1,000 at most: without those that were cancelled, ran out of a
+    /// time or fuel they were started with, or ended by a fault of the host or of a model.
     pub runs: i64,
     pub failed: i64,
     pub blocked: i64,
@@ -60,6 +78,23 @@ impl Figures {
 }
 
 impl Agents {
+    /// The same as it was when it was asked for last, for as long as the judge waits between two looks.
+    pub(in crate::agents::channels) async fn judged_lately(
+        &self,
+        which: (OrgId, AgentId),
+        (at, canary, watch): (&Pointers, i32, &Watch),
+    ) -> Result<Judged> {
+        if let Some(kept) = self.judged.get(&which).await
+            && kept.0 == *at
+        {
+            return Ok(kept.1.clone());
+        }
+        let judged = self.judged(which, (at, canary, watch)).await?;
+        let kept = Arc::new((at.clone(), judged.clone()));
+        self.judged.insert(which, kept).await;
+        Ok(judged)
+    }
+
     /// How a canary that is watched stands beside stable.
     pub(in crate::agents::channels) async fn judged(
         &self,
@@ -68,10 +103,12 @@ impl Agents {
     ) -> Result<Judged> {
         let since = watch.since;
         let canary = store::of_canary(&self.db, which, canary, since).await?;
-        let of_stable = |from: OffsetDateTime| store::of_stable(&self.db, which, at.stable, from);
+        let of_stable = |earlier: OffsetDateTime| {
+            store::of_stable(&self.db, which, at.stable, (since, earlier))
+        };
         let mut stable = of_stable(since).await?;
         if stable.runs < i64::from(watch.thresholds.min_runs) {
-            let before = std::time::Duration::from_millis(self.config.judge_before_ms);
+            let before = Duration::from_millis(self.config.judge_before_ms);
             stable = of_stable(since - before).await?;
         }
         let (verdict, passed) = watch.thresholds.judge(&canary, &stable);

@@ -12,6 +12,8 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 pub use figures::Figures;
+pub(in crate::agents) use figures::{Shown, shown};
+pub(super) use store::withdraw;
 pub use thresholds::Thresholds;
 
 /// How a canary is judged.
@@ -43,6 +45,6 @@ pub struct Judged {
     /// The thresholds that are passed, each in a sentence.
     pub passed: Vec<String>,
     pub canary: Figures,
-    /// Of the runs since then; where those are too few, of those of the day before as well.
+    /// Of the runs since then; where those are too few, of those of the day before it as well.
     pub stable: Figures,
 }

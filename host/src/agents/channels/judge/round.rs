@@ -10,6 +10,7 @@ use crate::agents::channels::moves::{Move, Mover};
 use crate::agents::channels::pointers::To;
 use crate::agents::channels::{Channel, store as channels};
 use crate::agents::{AgentId, Agents};
+use crate::conversations;
 use crate::kit::error::CONFLICT;
 use crate::kit::jobs::Job;
 use crate::kit::{OrgId, Result};
@@ -30,11 +31,10 @@ impl Agents {
 
     /// Looks at every canary that nobody looked at for a period.
     pub async fn judge(&self) -> Result<()> {
-        let now = self.clock.now();
-        let before = now - Duration::from_millis(self.config.judge_ms);
+        let limit = i64::try_from(ROUND_MAX).unwrap_or(i64::MAX);
+        self.leave_withdrawn(limit).await?;
         loop {
-            let limit = i64::try_from(ROUND_MAX).unwrap_or(i64::MAX);
-            let due = store::claim(&self.db, (now, before), limit).await?;
+            let due = store::claim(&self.db, self.config.judge_ms as f64, limit).await?;
             let all = due.len() < ROUND_MAX;
             for (org, agent, name) in due {
                 let done = self.judge_one((org, agent), &name).await;
@@ -46,6 +46,22 @@ impl Agents {
                 return Ok(());
             }
         }
+    }
+
+    /// Moves conversations off the versions that were ended, until a look that comes late enough finds none.
+    async fn leave_withdrawn(&self, limit: i64) -> Result<()> {
+        for of in store::withdrawn(&self.db, limit).await? {
+            let which = (of.org, of.agent.0);
+            let done = match conversations::leave(&self.db, which, of.version).await {
+                Ok(0) if of.settled => store::left(&self.db, &of).await,
+                Ok(_) => Ok(()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = done {
+                tracing::warn!(org = %of.org, agent = %of.agent, version = of.version, %error, cause = error.chain(), "conversations could not leave a canary that was ended; it is tried again");
+            }
+        }
+        Ok(())
     }
 
     async fn judge_one(&self, which: (OrgId, AgentId), name: &str) -> Result<()> {
@@ -63,8 +79,8 @@ impl Agents {
         let figures = json!({ "judge": watch.thresholds, "judged": judged });
         let step = Move {
             to: To::Back(Channel::Canary),
-            // Whoever talks to it is better off with the stable one.
-            repin: true,
+            // Only those that talk to it leave, and they do by themselves.
+            repin: false,
             approved: &[],
             against: None,
         };

@@ -28,6 +28,7 @@ fn entry(content: String) -> Entry {
         was: None,
         version: 1,
         channel: None,
+        channel_named: false,
         content,
         at: AT,
     }
@@ -40,6 +41,8 @@ fn begin(content: String) -> Change {
         agent: AgentId(Uuid::nil()),
         version: 1,
         channel: None,
+        channel_named: false,
+        bounds_named: false,
         state: "running",
         input: String::new(),
         metadata: None,
