@@ -505,7 +505,7 @@ fn pages() -> Vec<PathBuf> {
         .collect();
     pages.extend(markdown(&root().join("docs")));
     pages.extend(
-        ["support", "chat", "guardrail"]
+        ["support", "chat", "guardrail", "js-chat", "py-chat"]
             .iter()
             .map(|template| root().join("templates").join(template).join("README.md")),
     );

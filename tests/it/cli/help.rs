@@ -3,9 +3,10 @@
 use super::program::run;
 
 /// Every command, and every command of a command.
-const COMMANDS: [&[&str]; 75] = [
+const COMMANDS: [&[&str]; 76] = [
     &[],
     &["init"],
+    &["build"],
     &["dev"],
     &["serve"],
     &["deploy"],
