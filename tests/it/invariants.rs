@@ -205,6 +205,21 @@ const PLANTED: &[Planted] = &[
          select org_id, id, 'k', 'v', id, now(), false from begun",
         "did not write last",
     ),
+    planted(
+        "I17",
+        "with begun as (
+           insert into conversations (org_id, id, agent_id, key_id, turns, created_at)
+           select org_id, id, agent_id, created_by, 1, now() from runs where id = $1 returning org_id, id),
+         of as (update runs set conversation_id = id where id = $1),
+         asked as (
+           insert into conversation_messages (org_id, conversation_id, turn, role, content, run_id, version, created_at)
+           select org_id, id, 1, 'user', '[]', id, 1, now() from begun)
+         insert into run_steps (org_id, run_id, seq, kind, request_digest, request, response, started_at, ended_at,
+           fuel_before, status)
+         select org_id, id, 900, 'memory.set', '', '{\"key\": \"k\", \"value\": \"v\"}', '{\"ok\": null}', now(), now(), 0, 'ok'
+         from begun",
+        "does not remember",
+    ),
 ];
 
 /// A run with everything in it that an invariant is about.
@@ -260,6 +275,7 @@ async fn found(db: &PgPool, planted: &Planted, run: uuid::Uuid, key: &str) -> Ve
         "billing_rows",
         "billing_days",
         "conversations",
+        "conversation_messages",
         "conversation_memory",
     ];
     for table in tables {

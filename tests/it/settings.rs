@@ -2,10 +2,13 @@
 //! without a journal.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::time::Duration;
+
 use bulkhead::agents::settings::SECTION;
 use bulkhead::sandbox::sections;
 use bulkhead_tests::client::text;
 use bulkhead_tests::folder::Folder;
+use bulkhead_tests::host::eventually;
 use bulkhead_tests::raw::{Import, Raw};
 use bulkhead_tests::{Client, TestHost};
 use serde_json::{Value, json};
@@ -183,5 +186,31 @@ async fn the_command_line_deploys_and_shows_them() {
         assert!(refused.stderr.contains(told), "{refused:?}");
     }
     assert_eq!(said(&client, 1).await.1, "formal;length=a=b tone=formal ");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn they_are_read_once_for_a_version_however_many_runs_it_has() {
+    let host = TestHost::start_with(|config| config.runs.suspend_after_ms = 1_000).await;
+    let client = host.client("acme").await;
+    client
+        .deploy(AGENT, &set(&json!({ "tone": "formal" })))
+        .await;
+    let body = json!({ "input": "setting tone\nsleep 500000\nsetting tone" });
+    let run = client.start(AGENT, &body).await;
+    eventually("it is suspended", async || {
+        client.show(AGENT, &run).await["state"] == "suspended"
+    })
+    .await;
+    // Nobody reads them again: not who claims the run, and not the runs after it.
+    sqlx::query("update agent_versions set manifest = manifest - 'settings'")
+        .execute(host.db())
+        .await
+        .unwrap();
+    host.clock().advance(Duration::from_secs(501));
+    host.run_jobs().await;
+    let events = client.resume(AGENT, &run, 0).await.rest().await;
+    assert_eq!(text(&events), "formalformal");
+    assert_eq!(said(&client, 1).await.1, "formal;tone=formal ");
     host.stop().await;
 }

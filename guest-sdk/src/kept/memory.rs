@@ -50,7 +50,7 @@ pub fn get(key: &str) -> Result<Option<String>> {
 ///
 /// # Errors
 /// Those of [`get`], and [`Full`](crate::Error::Full) where there is no room: a memory holds at most 1,000 keys and
-/// 256 KiB, where the host's operator did not say otherwise.
+/// 256 KiB, and a run sets at most 1 MiB in sum, where the host's operator did not say otherwise.
 pub fn set(key: &str, value: &str) -> Result<()> {
     host::remember(key, value)
 }

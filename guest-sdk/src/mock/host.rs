@@ -34,6 +34,8 @@ pub(super) struct Host {
     hits: HashMap<String, Hit>,
     calls: u32,
     pub(super) settings: Texts,
+    /// What the run has set in its memory, in sum.
+    pub(super) set_bytes: usize,
     pub(super) transcript: Transcript,
 }
 
@@ -60,6 +62,7 @@ impl Host {
             hits: HashMap::new(),
             calls: 0,
             settings,
+            set_bytes: 0,
             transcript,
         }
     }

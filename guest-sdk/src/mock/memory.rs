@@ -11,6 +11,7 @@ const KEY_BYTES: usize = 256;
 const VALUE_BYTES: usize = 64 * 1024;
 const KEYS: usize = 1_000;
 const BYTES: usize = 256 * 1024;
+const SET_BYTES: usize = 1024 * 1024;
 
 /// What is kept, by key or name.
 pub(super) type Texts = BTreeMap<String, String>;
@@ -27,6 +28,11 @@ pub(crate) fn remember(key: &str, value: &str) -> Result<()> {
         return Err(Error::Invalid(what));
     }
     with(|host| {
+        let bytes = host.set_bytes + key.len() + value.len();
+        if bytes > SET_BYTES {
+            let what = format!("a run sets at most {SET_BYTES} bytes in sum");
+            return Err(Error::Full(what));
+        }
         let memory = &mut host.transcript.memory;
         if !memory.contains_key(key) && memory.len() >= KEYS {
             return Err(Error::Full(format!("it holds at most {KEYS} keys")));
@@ -37,6 +43,7 @@ pub(crate) fn remember(key: &str, value: &str) -> Result<()> {
             return Err(Error::Full(format!("it holds at most {BYTES} bytes")));
         }
         memory.insert(key.to_owned(), value.to_owned());
+        host.set_bytes = bytes;
         Ok(())
     })
 }

@@ -33,7 +33,7 @@ pub use channels::Resolved;
 pub use manifest::Manifest;
 pub use parts::{Config, Parts};
 pub use settings::Settings;
-pub use store::{configured, declared};
+pub use store::declared;
 pub use versions::{Agent, Version};
 
 id!(AgentId, "agent_", "An agent of an organization.");
@@ -65,6 +65,7 @@ pub struct Agents {
     inspections: Places,
     children: Places,
     resolved: Cache<channels::Wanted, Resolved>,
+    settings: Cache<Digest, Arc<Settings>>,
     pointed: Cache<(OrgId, String), Arc<channels::Pointed>>,
     judged: channels::judge::Shown,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Agents, Fits, channels};
+use super::{Agents, Fits, channels, settings};
 use crate::guardrails::Guardrails;
 use crate::kit::Base;
 use crate::limits::Limits;
@@ -93,6 +93,7 @@ impl Agents {
             inspections,
             children,
             resolved: channels::cache(),
+            settings: settings::cache(),
             pointed: channels::pointers(),
         }
     }

@@ -2,12 +2,15 @@
 //! for it and are signed with it. Read at upload and stored with the manifest; guests read them without a journal.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use moka::future::Cache;
 use wasmtime::component::HasData;
 
 use super::manifest::MANIFEST_REFUSED;
+use super::{Agents, Digest, Resolved, store};
 use crate::guardrails::redact::{self, Counts, Set};
-use crate::kit::Result;
+use crate::kit::{Error, OrgId, Result};
 use crate::sandbox::bindings::bulkhead::agent::settings as wit;
 use crate::sandbox::{Host, sections};
 
@@ -20,6 +23,10 @@ const NAME_BYTES_MAX: usize = 64;
 const VALUE_BYTES_MAX: usize = 4 << 10;
 /// Every character of every value may be written as six.
 const SECTION_BYTES_MAX: usize = 2 << 20;
+
+/// What the host keeps of them in memory, and what an entry weighs besides its text.
+const CACHED_BYTES: u64 = 16 << 20;
+const ENTRY_BYTES: usize = 64;
 
 /// By name.
 pub type Settings = BTreeMap<String, String>;
@@ -79,6 +86,32 @@ fn is_credential(name: &str, value: &str) -> bool {
     let mut pair = serde_json::json!({ name: value });
     redact::json(Set::SECRETS, &mut pair, &mut Counts::default());
     pair[name] != value
+}
+
+/// Kept for runs to come, by what they weigh; those that runs hold are shared.
+pub(super) fn cache() -> Cache<Digest, Arc<Settings>> {
+    let weigh = |_: &Digest, settings: &Arc<Settings>| {
+        let pairs = settings.iter();
+        let bytes = pairs.map(|(name, value)| ENTRY_BYTES + name.len() + value.len());
+        u32::try_from(ENTRY_BYTES + bytes.sum::<usize>()).unwrap_or(u32::MAX)
+    };
+    Cache::builder()
+        .max_capacity(CACHED_BYTES)
+        .weigher(weigh)
+        .build()
+}
+
+impl Agents {
+    /// The settings of a version: one copy for all its runs on this host. They are a part of the component, so its digest
+    /// says which they are.
+    pub async fn settings(&self, org: OrgId, of: &Resolved) -> Result<Arc<Settings>> {
+        let read = async {
+            let settings = store::settings(&self.db, (org, of.agent), of.version).await?;
+            Ok(Arc::new(settings))
+        };
+        let read = self.settings.try_get_with(of.digest, read).await;
+        read.map_err(|error: Arc<Error>| error.code.because(error.detail.clone()).caused_by(error))
+    }
 }
 
 /// The settings of a guest's version, for one call.

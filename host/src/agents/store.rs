@@ -295,11 +295,23 @@ pub(super) async fn find_version(
     .transpose()
 }
 
-/// The settings of a stored manifest.
-pub fn configured(stored: Option<serde_json::Value>) -> Settings {
-    stored
+/// The settings of a version, deleted or not.
+pub(super) async fn settings(
+    db: &PgPool,
+    (org, agent): (OrgId, AgentId),
+    number: i32,
+) -> Result<Settings> {
+    let stored = sqlx::query_scalar!(
+        "select manifest -> 'settings' as settings from agent_versions
+         where org_id = $1 and agent_id = $2 and number = $3",
+        org.0,
+        agent.0,
+        number,
+    );
+    let stored = stored.fetch_optional(db).await?.flatten();
+    Ok(stored
         .and_then(|settings| serde_json::from_value(settings).ok())
-        .unwrap_or_default()
+        .unwrap_or_default())
 }
 
 /// What a stored manifest declares. What was let pass unknown guards nothing.

@@ -54,6 +54,6 @@ pub const CHECKED: &[(&str, &str)] = &[
     ),
     (
         "I17",
-        "what a conversation remembers is what the last of its ended runs to write it wrote; an archived one remembers nothing",
+        "what a conversation remembers is what the last of its ended runs to write it wrote, and all of that until it is deleted; an archived one remembers nothing",
     ),
 ];

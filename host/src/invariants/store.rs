@@ -270,7 +270,8 @@ pub(super) async fn wrong_conversations(
     Ok(found.fetch_all(db).await?)
 }
 
-/// What is remembered is what the run that is named wrote last, and no later one of the conversation.
+/// What is remembered is what the run that is named wrote last, and no later one of the conversation; and what a run wrote
+/// last is remembered, unless a later one wrote the key or the memory was deleted since.
 pub(super) async fn wrong_memories(db: impl PgExecutor<'_>, limit: i64) -> Result<Vec<String>> {
     let found = sqlx::query_scalar!(
         r#"select format('conv_%s remembers what run_%s %s', replace(m.conversation_id::text, '-', ''),
@@ -294,7 +295,28 @@ pub(super) async fn wrong_memories(db: impl PgExecutor<'_>, limit: i64) -> Resul
                  and s.kind in ('memory.set', 'memory.delete') and s.status = 'ok' and s.request ->> 'key' = m.key)
                then 'wrote before another did'
              end as what) w
-           where w.what is not null limit $1"#,
+           where w.what is not null
+           union all
+           select format('conv_%s does not remember what run_%s wrote last', replace(c.id::text, '-', ''),
+             replace(q.run_id::text, '-', ''))
+           from conversations c
+           join conversation_messages q on q.org_id = c.org_id and q.conversation_id = c.id and q.role = 'user'
+             and q.turn > c.forgotten_turns
+           join runs r on r.org_id = q.org_id and r.id = q.run_id and r.ended_at is not null
+           cross join lateral (
+             select s.request ->> 'key' as key, max(s.seq) as seq from run_steps s
+             where s.org_id = r.org_id and s.run_id = r.id and s.kind in ('memory.set', 'memory.delete') and s.status = 'ok'
+             group by 1) w
+           join run_steps s on s.org_id = r.org_id and s.run_id = r.id and s.seq = w.seq and s.kind = 'memory.set'
+           where c.archived_at is null
+             and not exists (select from conversation_memory m
+               where m.org_id = c.org_id and m.conversation_id = c.id and m.key = w.key)
+             and not exists (select from conversation_messages l
+               join runs n on n.org_id = l.org_id and n.id = l.run_id and n.ended_at is not null
+               join run_steps d on d.org_id = l.org_id and d.run_id = l.run_id
+               where l.org_id = c.org_id and l.conversation_id = c.id and l.role = 'user' and l.turn > q.turn
+                 and d.kind in ('memory.set', 'memory.delete') and d.status = 'ok' and d.request ->> 'key' = w.key)
+           limit $1"#,
         limit
     );
     Ok(found.fetch_all(db).await?)

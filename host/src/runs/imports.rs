@@ -94,7 +94,12 @@ pub(super) struct Of<'a> {
 
 impl Capabilities {
     /// The store's data for one run.
-    pub(super) fn guest(&self, host: Host, work: &Work, tasks: &Tasks) -> Guest {
+    pub(super) fn guest(
+        &self,
+        host: Host,
+        (work, settings): (&Work, &Arc<Settings>),
+        tasks: &Tasks,
+    ) -> Guest {
         let journal = RunJournal::new(
             Arc::clone(&work.record),
             Arc::clone(&work.meter),
@@ -104,7 +109,7 @@ impl Capabilities {
         let of = Of {
             model: &work.resolved.model,
             agent: &work.resolved.name,
-            settings: &work.resolved.settings,
+            settings,
             conversation: work.row.conversation,
             record: &work.record,
             tokens: &work.tokens,

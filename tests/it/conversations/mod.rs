@@ -1,6 +1,7 @@
 //! Conversations: what a run is given of them, what it leaves there, and who may see them.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod costs;
 mod kept;
 mod memory;
 mod refused;

@@ -10,6 +10,9 @@ pub struct Config {
     pub memory_keys: usize,
     /// Bytes of its keys and values together.
     pub memory_bytes: usize,
+    /// Bytes of keys and values that one run may set in sum, those that it overwrites included: the transaction of its
+    /// end reads them back.
+    pub memory_set_bytes: usize,
 }
 
 impl Default for Config {
@@ -17,6 +20,7 @@ impl Default for Config {
         Self {
             memory_keys: 1_000,
             memory_bytes: 256 << 10,
+            memory_set_bytes: 1 << 20,
         }
     }
 }

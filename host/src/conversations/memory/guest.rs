@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use tokio_util::task::AbortOnDropHandle;
 use wasmtime::component::HasData;
 
+use super::read::{GET, KEYS, Read};
 use super::{DELETE, Kept, SET, store};
 use crate::conversations::{ConversationId, Conversations};
 use crate::guardrails::{At, Guard};
@@ -33,6 +34,8 @@ pub struct Context {
     written: BTreeMap<String, Option<String>>,
     /// What is there. Nothing is read before a life comes to where no earlier one was.
     kept: Option<Kept>,
+    /// Bytes that the run has set in sum.
+    set_bytes: usize,
 }
 
 impl Context {
@@ -48,6 +51,7 @@ impl Context {
             guard,
             written: BTreeMap::new(),
             kept: None,
+            set_bytes: 0,
         }
     }
 
@@ -118,14 +122,14 @@ impl wit::Host for View<'_> {
         let context = &mut *self.context;
         let perform = async {
             let kept = context.kept().await?;
-            Ok::<_, wit::Error>(kept.get(&key).map(str::to_owned))
+            Ok::<_, wit::Error>(kept.read(&key))
         };
-        let found = journal::answer(&mut *self.journal, "memory.get", &request, perform).await?;
+        let found = journal::answer(&mut *self.journal, GET, &request, perform).await?;
         let bytes = found
             .as_ref()
-            .map_or(0, |value| value.as_ref().map_or(0, String::len));
+            .map_or(0, |value| value.as_ref().map_or(0, Read::bytes));
         self.host.answer(bytes)?;
-        Ok(found)
+        Ok(found.map(|value| value.map(String::from)))
     }
 
     async fn set(&mut self, key: String, value: String) -> Answer<()> {
@@ -139,6 +143,10 @@ impl wit::Host for View<'_> {
         let context = &mut *self.context;
         let perform = async {
             let config = context.conversations.memory.clone();
+            let bytes = context.set_bytes + key.len() + value.len();
+            if bytes > config.memory_set_bytes {
+                return Err(wit::Error::Full(too_much(config.memory_set_bytes)));
+            }
             let kept = context.kept().await?;
             match kept.refuses(&key, &value, &config) {
                 Some(why) => Err(wit::Error::Full(why)),
@@ -147,6 +155,7 @@ impl wit::Host for View<'_> {
         };
         let set = journal::answer(&mut *self.journal, SET, &request, perform).await?;
         if set.is_ok() {
+            self.context.set_bytes += key.len() + value.len();
             self.context.wrote(key, Some(value));
         }
         Ok(set)
@@ -197,11 +206,15 @@ impl wit::Host for View<'_> {
             let kept = context.kept().await?;
             Ok::<_, wit::Error>(kept.keys(&prefix, after.as_deref(), most))
         };
-        let found = journal::answer(&mut *self.journal, "memory.keys", &request, perform).await?;
+        let found = journal::answer(&mut *self.journal, KEYS, &request, perform).await?;
         let keys = found.iter().flatten();
-        self.host.answer(keys.map(String::len).sum())?;
-        Ok(found)
+        self.host.answer(keys.map(Read::bytes).sum())?;
+        Ok(found.map(|keys| keys.into_iter().map(String::from).collect()))
     }
+}
+
+fn too_much(most: usize) -> String {
+    format!("A run sets at most {most} bytes of keys and values in sum: set less often.")
 }
 
 fn unfit_key(key: &str) -> Option<String> {

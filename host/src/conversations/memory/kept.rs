@@ -1,26 +1,38 @@
 //! A memory as its run sees it: what the runs before left, and over it what the run itself wrote, in this life or an
 //! earlier one. Bounded in keys and bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use super::Config;
+use super::read::Read;
 
 /// A memory, whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
     values: BTreeMap<String, String>,
+    /// Keys that a version wrote which keeps personal data from clients.
+    hidden: BTreeSet<String>,
     bytes: usize,
 }
 
 impl Kept {
-    /// Takes what the runs before left.
-    pub fn of(entries: impl IntoIterator<Item = (String, String)>) -> Self {
+    /// Takes what the runs before left: keys and values, and whether personal data in them is kept from clients.
+    pub fn of(entries: impl IntoIterator<Item = (String, String, bool)>) -> Self {
         let mut kept = Self::default();
-        for (key, value) in entries {
-            kept.apply(key, Some(value));
+        for (key, value, hides_pii) in entries {
+            kept.apply(key.clone(), Some(value));
+            if hides_pii {
+                kept.hidden.insert(key);
+            }
         }
         kept
+    }
+
+    /// The value under a key, as the step of its reading keeps it.
+    pub fn read(&self, key: &str) -> Option<Read> {
+        let value = self.get(key)?.to_owned();
+        Some(Read::of(value, self.hidden.contains(key)))
     }
 
     pub fn get(&self, key: &str) -> Option<&str> {
@@ -52,6 +64,7 @@ impl Kept {
         if let Some(before) = self.values.get(&key) {
             self.bytes -= key.len() + before.len();
         }
+        self.hidden.remove(&key);
         match value {
             Some(value) => {
                 self.bytes += key.len() + value.len();
@@ -62,7 +75,7 @@ impl Kept {
     }
 
     /// The keys that begin with `prefix`, behind `after`, at most `limit`.
-    pub fn keys(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<String> {
+    pub fn keys(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<Read> {
         let from = match after {
             Some(after) if after >= prefix => Bound::Excluded(after),
             _ => Bound::Included(prefix),
@@ -71,7 +84,7 @@ impl Kept {
         let keys = behind.map(|(key, _)| key);
         keys.take_while(|key| key.starts_with(prefix))
             .take(limit)
-            .cloned()
+            .map(|key| Read::of(key.clone(), self.hidden.contains(key)))
             .collect()
     }
 }
@@ -84,8 +97,13 @@ mod tests {
         Kept::of(
             pairs
                 .iter()
-                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned())),
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned(), false)),
         )
+    }
+
+    fn keys(kept: &Kept, prefix: &str, after: Option<&str>, limit: usize) -> Vec<String> {
+        let keys = kept.keys(prefix, after, limit);
+        keys.into_iter().map(String::from).collect()
     }
 
     #[test]
@@ -98,12 +116,15 @@ mod tests {
             ("é", ""),
             ("c", ""),
         ]);
-        assert_eq!(kept.keys("", None, 9), ["a", "b", "b/10", "b/2", "c", "é"]);
-        assert_eq!(kept.keys("b", None, 2), ["b", "b/10"]);
-        assert_eq!(kept.keys("b", Some("b/10"), 2), ["b/2"]);
-        assert_eq!(kept.keys("b", Some("a"), 1), ["b"]);
-        assert_eq!(kept.keys("b", Some("c"), 9), [""; 0]);
-        assert_eq!(kept.keys("x", None, 9), [""; 0]);
+        assert_eq!(
+            keys(&kept, "", None, 9),
+            ["a", "b", "b/10", "b/2", "c", "é"]
+        );
+        assert_eq!(keys(&kept, "b", None, 2), ["b", "b/10"]);
+        assert_eq!(keys(&kept, "b", Some("b/10"), 2), ["b/2"]);
+        assert_eq!(keys(&kept, "b", Some("a"), 1), ["b"]);
+        assert_eq!(keys(&kept, "b", Some("c"), 9), [""; 0]);
+        assert_eq!(keys(&kept, "x", None, 9), [""; 0]);
     }
 
     #[test]
@@ -131,5 +152,15 @@ mod tests {
             ..config
         };
         assert_eq!(kept.refuses("b", "1", &small), None);
+    }
+
+    #[test]
+    fn what_is_hidden_is_so_until_it_is_written_anew() {
+        let mut kept = Kept::of([("a".to_owned(), "1".to_owned(), true)]);
+        let hidden = |text: &str| Read::of(text.to_owned(), true);
+        assert_eq!(kept.read("a"), Some(hidden("1")));
+        assert_eq!(kept.keys("", None, 1), [hidden("a")]);
+        kept.apply("a".to_owned(), Some("2".to_owned()));
+        assert_eq!(kept.read("a"), Some(Read::of("2".to_owned(), false)));
     }
 }

@@ -6,11 +6,13 @@ mod config;
 pub mod guest;
 pub mod http;
 mod kept;
+mod read;
 mod show;
 mod store;
 
 pub use config::Config;
 pub use kept::Kept;
+pub use read::shown;
 pub use show::{Entry, Memory};
 pub(super) use store::forget;
 pub use store::remember;

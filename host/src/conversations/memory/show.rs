@@ -76,6 +76,10 @@ impl Conversations {
             Some(None) => {}
         }
         let keys = store::forget(&mut *tx, caller.org, id).await?;
+        if keys == 0 {
+            return Ok(());
+        }
+        store::mark_forgotten(&mut *tx, caller.org, id).await?;
         let target = Target::new("conversation", id);
         let did = caller.did(Action::ConversationMemoryDeleted, target);
         let detail = json!({ "agent": agent, "keys": keys });

@@ -15,20 +15,23 @@ macro_rules! column {
 }
 
 /// What runs that end wrote becomes their conversations': of each key what was written last. Their steps are written by
-/// then, and their conversations locked. What is archived remembers nothing.
+/// then, and their conversations locked. What is archived remembers nothing. Which step was the last is found by keys and
+/// seqs alone: what was overwritten is held by nobody.
 pub async fn remember(tx: &mut PgConnection, ends: &[&Answer]) -> Result<()> {
     if ends.is_empty() {
         return Ok(());
     }
     sqlx::query!(
-        "with written as (
-           select distinct on (t.org, t.id, s.request ->> 'key') t.org, t.id, t.run, t.hides_pii,
-             s.request ->> 'key' as key, s.request ->> 'value' as value, s.ended_at as at
+        "with last as (
+           select t.org, t.id, t.run, t.hides_pii, s.request ->> 'key' as key, max(s.seq) as seq
            from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::boolean[]) as t (org, id, run, hides_pii)
            join conversations c on c.org_id = t.org and c.id = t.id and c.archived_at is null
            join run_steps s on s.org_id = t.org and s.run_id = t.run
            where s.kind in ('memory.set', 'memory.delete') and s.status = 'ok'
-           order by t.org, t.id, s.request ->> 'key', s.seq desc),
+           group by t.org, t.id, t.run, t.hides_pii, s.request ->> 'key'),
+         written as (
+           select l.org, l.id, l.run, l.hides_pii, l.key, s.request ->> 'value' as value, s.ended_at as at
+           from last l join run_steps s on s.org_id = l.org and s.run_id = l.run and s.seq = l.seq),
          deleted as (
            delete from conversation_memory m using written w
            where m.org_id = w.org and m.conversation_id = w.id and m.key = w.key and w.value is null)
@@ -46,19 +49,21 @@ pub async fn remember(tx: &mut PgConnection, ends: &[&Answer]) -> Result<()> {
     Ok(())
 }
 
-/// Keys and values.
+/// Keys and values, and whether clients are shown them without personal data.
 pub(super) async fn values(
     db: &PgPool,
     org: OrgId,
     id: ConversationId,
-) -> Result<Vec<(String, String)>> {
+) -> Result<Vec<(String, String, bool)>> {
     let rows = sqlx::query!(
-        "select key, value from conversation_memory where org_id = $1 and conversation_id = $2",
+        "select key, value, hides_pii from conversation_memory where org_id = $1 and conversation_id = $2",
         org.0,
         id.0,
     );
-    let rows = rows.fetch_all(db).await?;
-    Ok(rows.into_iter().map(|row| (row.key, row.value)).collect())
+    let rows = rows.fetch_all(db).await?.into_iter();
+    Ok(rows
+        .map(|row| (row.key, row.value, row.hides_pii))
+        .collect())
 }
 
 pub(super) struct Row {
@@ -92,4 +97,20 @@ pub(in crate::conversations) async fn forget(
         id.0,
     );
     Ok(deleted.execute(db).await?.rows_affected())
+}
+
+/// That it was deleted, after the runs that there were: what they wrote is not missing.
+pub(super) async fn mark_forgotten(
+    db: impl PgExecutor<'_>,
+    org: OrgId,
+    id: ConversationId,
+) -> Result<()> {
+    sqlx::query!(
+        "update conversations set forgotten_turns = turns where org_id = $1 and id = $2",
+        org.0,
+        id.0,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
 }

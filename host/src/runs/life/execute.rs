@@ -9,7 +9,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::traced;
-use crate::agents::Resolved;
+use crate::agents::{Resolved, Settings};
 use crate::billing;
 use crate::kit::error::UNAVAILABLE;
 use crate::kit::trace::Span;
@@ -143,16 +143,16 @@ impl Runs {
             Ok(Err(error)) => return (Ended::Lost(error), None),
             Err(stopped) => return (Ended::Stopped(stopped), None),
         };
-        let pre = match self
+        let (pre, settings) = match self
             .unless_stopped(work, "compiling", self.load(work))
             .await
         {
-            Ok(Ok(pre)) => pre,
+            Ok(Ok(loaded)) => loaded,
             Ok(Err(error)) => return (Ended::Lost(error), None),
             Err(stopped) => return (Ended::Stopped(stopped), None),
         };
         loop {
-            let guest = self.guest(work);
+            let guest = self.guest(work, &settings);
             let log = guest.host.log().clone();
             match self.call(work, pre.clone(), guest).await {
                 // Another tenant's guests hold what this one needs beyond its slot: memories, tables.
@@ -167,11 +167,17 @@ impl Runs {
         }
     }
 
-    /// The linked version. While the database is away it is asked for again, for as long as the run may take.
-    async fn load(&self, work: &Work) -> Result<AgentPre<Guest>> {
+    /// The linked version and its settings. While the database is away it is asked for again, for as long as the run may
+    /// take.
+    async fn load(&self, work: &Work) -> Result<(AgentPre<Guest>, Arc<Settings>)> {
         let (imports, agents) = (&self.inner.imports, &self.inner.agents);
+        let (org, resolved) = (work.row.org, &work.resolved);
         loop {
-            match imports.pre(agents, work.resolved.digest).await {
+            let loaded = async {
+                let pre = imports.pre(agents, resolved.digest).await?;
+                Ok::<_, Error>((pre, agents.settings(org, resolved).await?))
+            };
+            match loaded.await {
                 Err(error) if error.is(UNAVAILABLE) => {
                     tracing::warn!(run = %work.row.run, cause = error.chain(), "a version could not be loaded; trying again");
                     tokio::time::sleep(LOAD_PAUSE).await;
@@ -239,13 +245,14 @@ impl Runs {
         }
     }
 
-    fn guest(&self, work: &Work) -> Guest {
+    fn guest(&self, work: &Work, settings: &Arc<Settings>) -> Guest {
         let limits = Limits {
             fuel: u64::try_from(work.row.fuel_max).unwrap_or(0),
             ..work.limits.sandbox.clone()
         };
         let host = Host::new(limits, Arc::clone(&work.meter), work.row.seed);
-        self.inner.capabilities.guest(host, work, &self.inner.tasks)
+        let tasks = &self.inner.tasks;
+        self.inner.capabilities.guest(host, (work, settings), tasks)
     }
 
     /// Does `work`, unless the run is stopped first.

@@ -5,8 +5,8 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::execute::Work;
+use crate::conversations::Answer;
 use crate::conversations::join::content;
-use crate::conversations::{Answer, memory};
 use crate::guardrails::{At, Guard};
 use crate::kit::Result;
 use crate::sandbox::wasi::{Log, Written};
@@ -62,10 +62,10 @@ pub(super) fn answer(
     work.row.conversation.map(answer).transpose()
 }
 
-/// Whether this life of the run, or an earlier one, may have written to the memory.
+/// Whether this life of the run, or an earlier one, may have written to the memory. Of an earlier one nothing may be known
+/// here: its journal may be what cannot be read, and what it wrote is there all the same.
 fn remembers(work: &Work) -> bool {
-    let mut past = work.past.steps.values();
-    work.record.live.remembers() || past.any(|step| memory::writes(&step.kind))
+    work.record.key.term > 1 || work.record.live.remembers()
 }
 
 /// An error's text as it may be shown: bounded, without control characters.

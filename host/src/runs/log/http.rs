@@ -24,6 +24,7 @@ use utoipa_axum::routes;
 
 use super::stream::Stream;
 use crate::agents::channels::By;
+use crate::conversations::memory;
 use crate::guardrails::{At, Guard};
 use crate::identity::{Caller, Identity, Read};
 use crate::kit::http::{Page, Params, Problem, Query, sse};
@@ -181,6 +182,9 @@ impl Runs {
         // The journal holds what the guest worked with; who reads it is shown what a client may see.
         let guard = Guard::new(Arc::clone(&resolved.guardrails));
         for step in &mut steps {
+            if let Some(response) = &mut step.response {
+                memory::shown(&step.kind, &mut step.request, response);
+            }
             guard.clean_json(At::Log, &mut step.request);
             if let Some(response) = &mut step.response {
                 if resolved.guardrails.redacts_output() {

@@ -93,7 +93,6 @@ struct ClaimedRow {
     digest: Vec<u8>,
     model: Option<String>,
     guardrails: Option<serde_json::Value>,
-    settings: Option<serde_json::Value>,
     name: String,
 }
 
@@ -112,7 +111,6 @@ impl ClaimedRow {
                 is_guardrail: false,
                 is_provider: false,
                 guardrails: Arc::new(agents::declared(self.guardrails)),
-                settings: Arc::new(agents::configured(self.settings)),
                 is_deleted: false,
             },
             row: NewRow {
@@ -180,7 +178,7 @@ pub(super) async fn claim(
              r.input::text as "input!", r.seed, r.deadline_at, r.fuel_max, r.limits_digest,
              r.conversation_id as "conversation: ConversationId", r.created_by, r.created_at, r.traceparent, r.term, r.deaths,
              r.cancel_requested_at, c.state as was, r.suspended_usage::text as suspended_usage, v.digest,
-             v.manifest ->> 'model' as model, v.manifest -> 'guardrails' as guardrails, v.manifest -> 'settings' as settings,
+             v.manifest ->> 'model' as model, v.manifest -> 'guardrails' as guardrails,
              (select a.name from agents a where a.org_id = r.org_id and a.id = r.agent_id) as "name!""#,
         node.0,
         dead_after_ms,
@@ -219,7 +217,7 @@ pub(super) async fn claim_due(
              r.input::text as "input!", r.seed, r.deadline_at, r.fuel_max, r.limits_digest,
              r.conversation_id as "conversation: ConversationId", r.created_by, r.created_at, r.traceparent, r.term, r.deaths,
              r.cancel_requested_at, c.state as was, r.suspended_usage::text as suspended_usage, v.digest,
-             v.manifest ->> 'model' as model, v.manifest -> 'guardrails' as guardrails, v.manifest -> 'settings' as settings,
+             v.manifest ->> 'model' as model, v.manifest -> 'guardrails' as guardrails,
              (select a.name from agents a where a.org_id = r.org_id and a.id = r.agent_id) as "name!""#,
         node.0,
         now,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::Found;
 use super::answers::{Answers, Saw, Seen};
 use super::report::{Beyond, There};
-use crate::agents::Resolved;
+use crate::agents::{Resolved, Settings};
 use crate::billing;
 use crate::guardrails::{At, Guard};
 use crate::kit::{Error, OrgId, Result, Trace};
@@ -77,12 +77,13 @@ impl Runs {
         limits: &Effective,
     ) -> Result<Performed> {
         let began = self.inner.clock.now();
+        let settings = self.inner.agents.settings(found.org, resolved).await?;
         let mut time_up = Box::pin(tokio::time::sleep(self.replay_wall()));
         loop {
             let mut attempt = self.attempt(found, resolved);
             // A run that was stopped before its guest had its first slice: nothing ran.
             if attempt.stopped_at != Some(0) {
-                let guest = self.guest_of_replay(found, resolved, (&attempt, limits));
+                let guest = self.guest_of_replay(found, (resolved, &settings), (&attempt, limits));
                 let turn = turn(found.view.id, found.view.created_at, &found.messages);
                 let sandbox = self.inner.sandbox.clone();
                 let call = invoke::run(sandbox, pre.clone(), guest, turn, self.replay_wall());
@@ -136,7 +137,7 @@ impl Runs {
     fn guest_of_replay(
         &self,
         found: &Arc<Found>,
-        resolved: &Resolved,
+        (resolved, settings): (&Resolved, &Arc<Settings>),
         (attempt, limits): (&Attempt, &Effective),
     ) -> Guest {
         let fuel_max = u64::try_from(found.view.fuel_max).unwrap_or(0);
@@ -157,7 +158,7 @@ impl Runs {
         let of = Of {
             model: &resolved.model,
             agent: &resolved.name,
-            settings: &resolved.settings,
+            settings,
             // All that is remembered is in the journal.
             conversation: None,
             record: &attempt.record,
