@@ -504,7 +504,7 @@ fn pages() -> Vec<PathBuf> {
         .collect();
     pages.extend(markdown(&root().join("docs")));
     pages.extend(
-        ["support", "chat", "guardrail"]
+        ["support", "chat", "tools", "guardrail"]
             .iter()
             .map(|template| root().join("templates").join(template).join("README.md")),
     );

@@ -120,6 +120,6 @@ impl MockHost {
         });
         let turn = Turn::new(format!("run_{:032x}", 1), messages, self.clock);
         let host = Host::new(self.answers, self.passages, self.clock);
-        host::serve(host, || agent(turn).map_err(Into::into))
+        host::serve(host, || agent(turn).map_err(Into::into)).0
     }
 }

@@ -1,5 +1,5 @@
 //! Building an agent's crate into a component, by cargo: in a target folder of its own, so that it never waits for the
-//! build this program may run under. Used by `dev` and `deploy`. Leaves no cargo behind when it is dropped.
+//! build this program may run under. Used by `dev`, `deploy` and `test`. Leaves no cargo behind when it is dropped.
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -205,7 +205,7 @@ async fn run(mut tool: Command, errors: Stdio) -> Result<(ExitStatus, Vec<u8>), 
 }
 
 /// A tool and whatever it started: none of them outlives the wait for it.
-struct Group(Child);
+pub(super) struct Group(pub(super) Child);
 
 impl Drop for Group {
     fn drop(&mut self) {

@@ -3,10 +3,11 @@
 use super::program::run;
 
 /// Every command, and every command of a command.
-const COMMANDS: [&[&str]; 76] = [
+const COMMANDS: [&[&str]; 78] = [
     &[],
     &["init"],
     &["dev"],
+    &["test"],
     &["serve"],
     &["deploy"],
     &["run"],
@@ -20,6 +21,7 @@ const COMMANDS: [&[&str]; 76] = [
     &["runs"],
     &["runs", "ls"],
     &["runs", "show"],
+    &["runs", "export"],
     &["versions"],
     &["versions", "ls"],
     &["versions", "show"],

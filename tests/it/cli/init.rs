@@ -12,7 +12,7 @@ use super::program::{built, command, ended, run};
 use super::verbs::as_client;
 use crate::guardrails::guarded;
 
-const TEMPLATES: [&str; 3] = ["chat", "guardrail", "support"];
+const TEMPLATES: [&str; 4] = ["chat", "guardrail", "support", "tools"];
 
 /// Runs `init` in a folder.
 async fn init(within: &Path, words: &[&str]) -> super::program::Ended {
@@ -118,7 +118,10 @@ async fn a_project_of_each_template_builds_deploys_and_answers() {
             assert!(!text(&events).is_empty());
         }
     }
-    assert_eq!(names(&folder), ["my-chat", "my-guardrail", "my-support"]);
+    assert_eq!(
+        names(&folder),
+        ["my-chat", "my-guardrail", "my-support", "my-tools"]
+    );
 
     let judged = guarded(
         &host,

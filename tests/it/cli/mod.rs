@@ -11,4 +11,5 @@ mod init;
 pub(crate) mod program;
 mod refused;
 mod replay;
+mod test;
 pub(crate) mod verbs;

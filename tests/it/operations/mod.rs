@@ -330,6 +330,12 @@ const OPERATIONS: &[Operation] = &[
         "run",
         r#"{"version":1}"#,
     ),
+    (
+        "GET",
+        "/v1/orgs/{org}/agents/{agent}/runs/{run}/recording",
+        "read",
+        "",
+    ),
 ];
 
 /// Where the payment provider tells of subscriptions.

@@ -149,6 +149,7 @@ impl Template {
             Some((_, "rs")) => vec![
                 (format!("fn {own}("), format!("fn {identifier}(")),
                 (format!("({own}, "), format!("({identifier}, ")),
+                (format!("({own})"), format!("({identifier})")),
                 (format!("{own}::"), format!("{identifier}::")),
                 (format!("\"{}\"", self.name), format!("\"{name}\"")),
             ],

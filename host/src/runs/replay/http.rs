@@ -1,4 +1,4 @@
-//! The route of a replay.
+//! The routes of a replay: here, and anywhere by its recording.
 
 use axum::Json;
 use axum::extract::{FromRef, State};
@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::Report;
-use crate::identity::{Identity, Run};
+use super::{Recording, Report};
+use crate::identity::{Identity, Read, Run};
 use crate::kit::Result;
 use crate::kit::http::{Body, Params, Problem};
 use crate::runs::Runs;
@@ -20,7 +20,9 @@ where
     Identity: FromRef<S>,
     Runs: FromRef<S>,
 {
-    OpenApiRouter::new().routes(routes!(replay))
+    OpenApiRouter::new()
+        .routes(routes!(replay))
+        .routes(routes!(recording))
 }
 
 /// What to replay a run on.
@@ -46,4 +48,20 @@ async fn replay(
 ) -> Result<Json<Report>> {
     let run = (&*path.agent, path.id()?);
     Ok(Json(runs.replay(&caller, run, new.version).await?))
+}
+
+/// Record a run
+///
+/// What an ended run was asked, was answered and said, as a file that the SDK replays natively; without credentials,
+/// and with what the version's guardrails take out. At most 1,000 steps and 4 MiB.
+#[utoipa::path(get, path = "/v1/orgs/{org}/agents/{agent}/runs/{run}/recording", tag = "runs",
+    params(("org" = String, Path,), ("agent" = String, Path,), ("run" = String, Path,)),
+    responses((status = 200, body = Recording), (status = "4XX", body = Problem)))]
+async fn recording(
+    State(runs): State<Runs>,
+    Read(caller): Read,
+    Params(path): Params<RunPath>,
+) -> Result<Json<Recording>> {
+    let run = (&*path.agent, path.id()?);
+    Ok(Json(runs.recording(&caller, run).await?))
 }

@@ -7,6 +7,7 @@ mod ended;
 pub mod http;
 mod lines;
 mod perform;
+mod recording;
 mod report;
 mod store;
 
@@ -21,6 +22,8 @@ use crate::kit::{Code, Result};
 use crate::ledger::audit::{Action, Target, record};
 use crate::runs::{RunId, Runs};
 
+pub use lines::diff;
+pub use recording::{RecordedEvent, RecordedStep, Recording};
 pub use report::{Beyond, Difference, Report, Side};
 
 pub const NOT_ENDED: Code = Code::new("run_not_ended", 409, "The run has not ended");
