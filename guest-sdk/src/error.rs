@@ -47,8 +47,10 @@ pub enum Error {
     Broken(String),
     /// The model refused to answer and said nothing.
     Refused,
-    /// Knowledge cannot be searched now.
+    /// Knowledge cannot be searched, or the memory not be read, now.
     Unavailable(String),
+    /// The memory has no room for it: what it may hold.
+    Full(String),
     /// No hit of this run has the cited handle.
     UnknownHandle,
     /// The quote does not stand in the cited passage.
@@ -91,7 +93,8 @@ impl fmt::Display for Error {
             Self::Provider(text) => write!(f, "the model's provider failed: {text}"),
             Self::Broken(text) => write!(f, "the model's answer broke off: {text}"),
             Self::Refused => f.write_str("the model refused to answer"),
-            Self::Unavailable(text) => write!(f, "knowledge cannot be searched: {text}"),
+            Self::Unavailable(text) => write!(f, "not available now: {text}"),
+            Self::Full(text) => write!(f, "the memory is full: {text}"),
             Self::UnknownHandle => f.write_str("no hit of this run has the cited handle"),
             Self::NotInPassage => f.write_str("the quote does not stand in the cited passage"),
             Self::Agent(text) => f.write_str(text),

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! `cargo build --target wasm32-wasip2` makes the component. All it can do is what these modules offer, and it asks
-//! the host only for those it uses: [`model`], [`knowledge`], [`output`], [`tools`], [`clock`], [`log`].
-//! [`Agent`] is a ready loop over all of them. Off the wasm target the same calls reach a [`mock::MockHost`], so
+//! the host only for those it uses: [`model`], [`knowledge`], [`output`], [`tools`], [`memory`], [`settings`], [`clock`],
+//! [`log`]. [`Agent`] is a ready loop over the first four. Off the wasm target the same calls reach a [`mock::MockHost`], so
 //! agents and tools are tested by plain `cargo test`; no real model can be reached there.
 #![deny(missing_docs)]
 
@@ -17,10 +17,12 @@ pub mod clock;
 pub mod guardrails;
 pub mod knowledge;
 pub mod log;
+pub mod memory;
 #[cfg(not(target_family = "wasm"))]
 pub mod mock;
 pub mod model;
 pub mod output;
+pub mod settings;
 pub mod tools;
 
 #[cfg(target_family = "wasm")]

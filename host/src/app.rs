@@ -78,7 +78,8 @@ impl App {
         let imports = Imports::new(&sandbox).map_err(Error::internal)?;
         let seal = Seal::new(&parts.master_key, parts.random);
 
-        let (identity, conversations) = (Identity::new(&base), Conversations::new(&base));
+        let identity = Identity::new(&base);
+        let conversations = Conversations::new(&base, config.conversations.clone());
         let guardrails = Guardrails::new(&base, config.guardrails.clone());
         let billing = Billing::new(&base, Egress::new()?, config.billing.clone())
             .map_err(|what| BAD_CONFIG.because(what))?;

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::kit::{Code, Error, Result, Secret, egress, trace};
 use crate::{
-    agents, audit, billing, guardrails, knowledge, limits, models, runs, sandbox, webhooks,
+    agents, audit, billing, conversations, guardrails, knowledge, limits, models, runs, sandbox,
+    webhooks,
 };
 
 pub const BAD_CONFIG: Code = Code::new(
@@ -43,6 +44,7 @@ pub struct Config {
     pub billing: billing::Config,
     pub sandbox: sandbox::Config,
     pub agents: agents::Config,
+    pub conversations: conversations::Config,
     pub runs: runs::Config,
     pub models: models::Config,
     pub knowledge: knowledge::Config,
@@ -68,6 +70,7 @@ impl Default for Config {
             billing: billing::Config::default(),
             sandbox: sandbox::Config::default(),
             agents: agents::Config::default(),
+            conversations: conversations::Config::default(),
             runs: runs::Config::default(),
             models: models::Config::default(),
             knowledge: knowledge::Config::default(),

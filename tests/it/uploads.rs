@@ -174,11 +174,11 @@ async fn other_worlds_are_refused_by_name() {
         ),
         (
             "(import \"bulkhead:agent/clock@0.2.0\" (instance))",
-            "this host offers version 0.1.0",
+            "this host offers version 0.1.1",
         ),
         (
             "(import \"bulkhead:agent/clock\" (instance))",
-            "this host offers version 0.1.0",
+            "this host offers version 0.1.1",
         ),
     ];
     for (import, named) in imports {

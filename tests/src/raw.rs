@@ -4,6 +4,7 @@
 mod import;
 pub mod judge;
 pub mod places;
+pub mod provider;
 
 pub use import::Import;
 

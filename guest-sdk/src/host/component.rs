@@ -1,6 +1,7 @@
 //! The host's side of the seam inside a component: each call turns SDK types into the generated ones and back.
 //! Also makes every `#[agent]` the implementation of the world's exports. Holds no state and decides nothing.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::agent::{Entry, Manifest};
@@ -75,6 +76,31 @@ pub(crate) fn search(query: &Query) -> Result<Vec<Hit>> {
         Err(wit::knowledge::Error::Invalid(text)) => Err(Error::Invalid(text)),
         Err(wit::knowledge::Error::Unavailable(text)) => Err(Error::Unavailable(text)),
     }
+}
+
+pub(crate) fn remembered(key: &str) -> Result<Option<String>> {
+    wit::memory::get(key).map_err(memory_error)
+}
+
+pub(crate) fn remember(key: &str, value: &str) -> Result<()> {
+    wit::memory::set(key, value).map_err(memory_error)
+}
+
+pub(crate) fn forget(key: &str) -> Result<bool> {
+    wit::memory::delete(key).map_err(memory_error)
+}
+
+pub(crate) fn keys(prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec<String>> {
+    wit::memory::keys(prefix, after, limit).map_err(memory_error)
+}
+
+pub(crate) fn setting(name: &str) -> Option<String> {
+    wit::settings::get(name)
+}
+
+pub(crate) fn settings() -> BTreeMap<String, String> {
+    let all = wit::settings::all().into_iter();
+    all.map(|setting| (setting.name, setting.value)).collect()
 }
 
 pub(crate) fn text(delta: &str) {
@@ -243,6 +269,14 @@ fn chunk(chunk: wit::model::Chunk) -> Chunk {
                 estimated: finish.usage.estimated,
             },
         }),
+    }
+}
+
+fn memory_error(error: wit::memory::Error) -> Error {
+    match error {
+        wit::memory::Error::Invalid(text) => Error::Invalid(text),
+        wit::memory::Error::Full(text) => Error::Full(text),
+        wit::memory::Error::Unavailable(text) => Error::Unavailable(text),
     }
 }
 

@@ -8,10 +8,13 @@ mod judged;
 
 #[cfg(target_family = "wasm")]
 pub(crate) use component::{
-    Generation, cite, generate, line, now, search, sleep, status, text, tool_finished, tool_started,
+    Generation, cite, forget, generate, keys, line, now, remember, remembered, search, setting,
+    settings, sleep, status, text, tool_finished, tool_started,
 };
 
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use crate::mock::host::{
     Generation, cite, generate, line, now, search, sleep, status, text, tool_finished, tool_started,
 };
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use crate::mock::memory::{forget, keys, remember, remembered, setting, settings};

@@ -5,7 +5,11 @@ use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
 use super::answer::Answer;
+use super::memory::Texts;
 use super::passages::Passages;
 use super::recording::past::Past;
 use super::transcript::{Cited, Event, Transcript};
@@ -38,16 +42,23 @@ pub(super) struct Host {
     /// What answers instead of the script and the passages, where a recording does.
     past: Option<Past>,
     calls: u32,
-    transcript: Transcript,
+    pub(super) settings: Texts,
+    pub(super) transcript: Transcript,
 }
 
 impl Host {
-    pub(super) fn new(answers: VecDeque<Answer>, passages: Passages, clock: Instant) -> Self {
+    pub(super) fn new(
+        answers: VecDeque<Answer>,
+        passages: Passages,
+        clock: Instant,
+        (memory, settings): (Texts, Texts),
+    ) -> Self {
         let transcript = Transcript {
             events: Vec::new(),
             requests: Vec::new(),
             queries: Vec::new(),
             log: Vec::new(),
+            memory,
             answers_left: 0,
             outcome: Ok(Outcome::EndTurn),
         };
@@ -58,16 +69,33 @@ impl Host {
             hits: HashMap::new(),
             past: None,
             calls: 0,
+            settings,
             transcript,
         }
     }
 
     /// A host that answers as it did once.
-    pub(super) fn recorded(past: Past, clock: Instant) -> Self {
+    pub(super) fn recorded(past: Past, clock: Instant, settings: Texts) -> Self {
         Self {
             past: Some(past),
-            ..Self::new(VecDeque::new(), Passages::default(), clock)
+            ..Self::new(
+                VecDeque::new(),
+                Passages::default(),
+                clock,
+                (Texts::new(), settings),
+            )
         }
+    }
+
+    /// What the memory answered once, where a recording answers.
+    pub(super) fn remembered<T: DeserializeOwned>(
+        &mut self,
+        kind: &str,
+        request: &Value,
+    ) -> Option<Result<T>> {
+        let (answer, ended_at) = self.past.as_mut()?.memory(kind, request);
+        self.clock = ended_at;
+        Some(answer)
     }
 
     fn says(&mut self, event: Event) {
@@ -270,7 +298,7 @@ pub(crate) fn line(level: Level, text: &str) {
     with(|host| host.transcript.log.push((level, text.to_owned())));
 }
 
-fn with<T>(call: impl FnOnce(&mut Host) -> T) -> T {
+pub(super) fn with<T>(call: impl FnOnce(&mut Host) -> T) -> T {
     HOST.with_borrow_mut(|host| {
         let host = host.as_mut().expect(
             "no host answers here: off the wasm target, run the agent with `MockHost::new().run(…)`",

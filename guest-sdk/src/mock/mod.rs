@@ -3,6 +3,7 @@
 
 mod answer;
 pub(crate) mod host;
+pub(crate) mod memory;
 mod passages;
 mod recording;
 mod run;

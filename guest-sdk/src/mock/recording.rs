@@ -4,6 +4,7 @@
 pub(super) mod past;
 mod words;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
@@ -77,6 +78,8 @@ pub struct Difference {
 struct File {
     started_at_ms: u64,
     messages: Vec<Asked>,
+    #[serde(default)]
+    settings: BTreeMap<String, String>,
     steps: Vec<Step>,
     said: Vec<Said>,
     /// Guardrails changed what was shown, so that it is not what the agent said.
@@ -221,7 +224,8 @@ impl Recording {
             text: asked.text.clone(),
         });
         let turn = Turn::new(format!("run_{:032x}", 1), messages.collect(), started_at);
-        let host = Host::recorded(Past::of(&self.from, &self.file.steps), started_at);
+        let past = Past::of(&self.from, &self.file.steps);
+        let host = Host::recorded(past, started_at, self.file.settings.clone());
         let (transcript, past) = host::serve(host, || agent(turn).map_err(Into::into));
         let past = past.expect("the host was made with it");
         let mut differences = past.differences.clone();

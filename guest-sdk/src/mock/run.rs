@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::answer::Answer;
 use super::host::{self, Host};
+use super::memory::Texts;
 use super::passages::Passages;
 use super::transcript::Transcript;
 use crate::clock::Instant;
@@ -49,6 +50,8 @@ pub struct MockHost {
     passages: Passages,
     clock: Instant,
     history: Vec<Message>,
+    memory: Texts,
+    settings: Texts,
 }
 
 impl Default for MockHost {
@@ -58,12 +61,15 @@ impl Default for MockHost {
             passages: Passages::default(),
             clock: Instant::from_unix_milliseconds(STARTED_AT),
             history: Vec::new(),
+            memory: Texts::new(),
+            settings: Texts::new(),
         }
     }
 }
 
 impl MockHost {
-    /// A host with no model answers, no knowledge and no earlier messages, at the start of 2026.
+    /// A host with no model answers, no knowledge, no earlier messages, an empty memory and no settings, at the start of
+    /// 2026.
     pub fn new() -> Self {
         Self::default()
     }
@@ -103,6 +109,18 @@ impl MockHost {
         self
     }
 
+    /// Adds what earlier runs left in the conversation's memory.
+    pub fn memory(mut self, key: &str, value: &str) -> Self {
+        self.memory.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Adds a setting of the version.
+    pub fn setting(mut self, name: &str, value: &str) -> Self {
+        self.settings.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
     /// Runs the agent on a question and answers all that it did.
     ///
     /// # Panics
@@ -119,7 +137,8 @@ impl MockHost {
             text: question.to_owned(),
         });
         let turn = Turn::new(format!("run_{:032x}", 1), messages, self.clock);
-        let host = Host::new(self.answers, self.passages, self.clock);
+        let kept = (self.memory, self.settings);
+        let host = Host::new(self.answers, self.passages, self.clock, kept);
         host::serve(host, || agent(turn).map_err(Into::into)).0
     }
 }

@@ -1,5 +1,7 @@
 //! What an agent did in a run on the mock host, in order, and the usual questions to it.
 
+use std::collections::BTreeMap;
+
 use crate::error::Result;
 use crate::knowledge::Query;
 use crate::log::Level;
@@ -35,6 +37,8 @@ pub struct Transcript {
     pub queries: Vec<Query>,
     /// Lines for the author.
     pub log: Vec<(Level, String)>,
+    /// What the run left in the conversation's memory.
+    pub memory: BTreeMap<String, String>,
     /// Scripted answers that no generation took.
     pub answers_left: usize,
     /// How the run ended.

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use bulkhead_sdk::mock::{Difference, Recording};
-use bulkhead_sdk::{Agent, Outcome, Result, Turn, agent, clock, output, tool};
+use bulkhead_sdk::{Agent, Outcome, Result, Turn, agent, clock, memory, output, settings, tool};
 use serde_json::{Value, json};
 
 /// Tells the time.
@@ -247,5 +247,48 @@ fn a_file_that_is_no_recording_says_what_to_do() {
     assert!(
         told.contains("bulkhead runs export AGENT RUN --to tests/fixtures/none.json"),
         "{told}"
+    );
+}
+
+/// Counts its runs.
+#[agent]
+fn counter(turn: Turn) -> Result<Outcome> {
+    let seen = memory::get("seen")?.unwrap_or_default();
+    memory::set("seen", &format!("{seen}{}", turn.text()))?;
+    let tone = settings::get("tone").unwrap_or_default();
+    output::text(&format!("{tone} {}", memory::keys("")?.join(",")));
+    Ok(Outcome::EndTurn)
+}
+
+#[test]
+fn the_memory_and_the_settings_are_those_of_the_run() {
+    let step = |kind: &str, request: Value, ok: Value| json!({ "kind": kind, "ended_at_ms": 1, "request": request, "response": { "ok": ok } });
+    let mut file = recorded();
+    file["settings"] = json!({ "tone": "dry" });
+    file["steps"] = json!([
+        step("memory.get", json!({ "key": "seen" }), json!("I")),
+        step(
+            "memory.set",
+            json!({ "key": "seen", "value": "Iopen?" }),
+            Value::Null
+        ),
+        step(
+            "memory.keys",
+            json!({ "prefix": "", "after": null, "limit": 1000 }),
+            json!(["name", "seen"])
+        ),
+    ]);
+    file["said"] = json!([{ "kind": "text", "data": { "text": "dry name,seen" } }]);
+    let transcript = recording(&file).replay(counter);
+    assert_eq!(transcript.memory["seen"], "Iopen?");
+    file["steps"][0]["response"] = json!({ "ok": null });
+    let (_, differences) = recording(&file).compare(counter);
+    assert_eq!(differences[0].what, "call 2 (`memory.set`)");
+    assert!(
+        differences[0]
+            .diff
+            .contains(r#"+ {"key":"seen","value":"open?"}"#),
+        "{}",
+        differences[0]
     );
 }

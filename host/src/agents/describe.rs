@@ -1,15 +1,17 @@
-//! Asking a component what it is: once, at upload, with no capability but `log`, with little fuel and time. Every
-//! other import is a trap.
+//! Asking a component what it is and which tools it offers: once, at upload, with no capability but `log`, with little
+//! fuel and time. Every other import is a trap.
 
 use std::time::Duration;
 
 use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, HasData, Linker, ResourceType};
+use wasmtime::component::{Component, HasData, InstancePre, Linker, ResourceType};
 
 use super::{Agents, Manifest};
 use crate::kit::{Code, Error, Result};
 use crate::limits::Effective;
 use crate::sandbox::bindings::bulkhead::agent::{log, types};
+use crate::sandbox::bindings::provider::ToolProviderPre;
+use crate::sandbox::component::{is_agent, provides};
 use crate::sandbox::schedule::Tenant;
 use crate::sandbox::{AgentPre, Fault, Host, Limits, Meter, invoke, wasi};
 
@@ -50,7 +52,7 @@ impl Agents {
     pub(super) async fn describe(
         &self,
         tenant: Tenant,
-        component: &Component,
+        (name, component): (&str, &Component),
         limits: &Effective,
     ) -> Result<Manifest> {
         let pre = self.describe_pre(component).map_err(|error| {
@@ -81,12 +83,7 @@ impl Agents {
             }
         };
         match described {
-            Some(Ok((manifest, guardrails))) => {
-                Manifest::check(manifest).map(|manifest| Manifest {
-                    guardrails,
-                    ..manifest
-                })
-            }
+            Some(Ok(described)) => Manifest::of(name, described, provides(component)),
             Some(Err(Fault::Limit(limit))) => {
                 Err(DESCRIBE_FAILED.because(format!("`describe` was ended: {limit}.")))
             }
@@ -105,7 +102,8 @@ impl Agents {
         }
     }
 
-    fn describe_pre(&self, component: &Component) -> wasmtime::Result<AgentPre<Asked>> {
+    /// Ready to be asked, once it fits the worlds it has exports of.
+    fn describe_pre(&self, component: &Component) -> wasmtime::Result<InstancePre<Asked>> {
         let mut linker = Linker::<Asked>::new(self.sandbox.engine());
         wasi::add_to_linker(&mut linker)?;
         log::add_to_linker::<Asked, Quiet>(&mut linker, |asked| {
@@ -114,7 +112,14 @@ impl Agents {
         })?;
         types::add_to_linker::<Asked, Quiet>(&mut linker, |_| Quiet)?;
         trap_the_rest(&mut linker, component)?;
-        AgentPre::new(linker.instantiate_pre(component)?)
+        let pre = linker.instantiate_pre(component)?;
+        if is_agent(component) {
+            AgentPre::new(pre.clone())?;
+        }
+        if provides(component) {
+            ToolProviderPre::new(pre.clone())?;
+        }
+        Ok(pre)
     }
 }
 

@@ -8,6 +8,7 @@ pub mod kept;
 pub mod load;
 pub mod manifest;
 mod parts;
+pub mod settings;
 pub mod signed;
 mod store;
 pub mod upload;
@@ -31,7 +32,8 @@ use crate::sandbox::{Sandbox, Scheduler};
 pub use channels::Resolved;
 pub use manifest::Manifest;
 pub use parts::{Config, Parts};
-pub use store::declared;
+pub use settings::Settings;
+pub use store::{configured, declared};
 pub use versions::{Agent, Version};
 
 id!(AgentId, "agent_", "An agent of an organization.");

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use super::load::COMPONENT_MISSING;
 use super::signed::{PublisherId, Signed};
 use super::versions::NewVersion;
-use super::{Agent, AgentId, Digest, Version};
+use super::{Agent, AgentId, Digest, Settings, Version};
 use crate::guardrails::{self, Rules};
 use crate::kit::http::Cursor;
 use crate::kit::{Error, OrgId, Result};
@@ -293,6 +293,13 @@ pub(super) async fn find_version(
     .await?
     .map(Version::try_from)
     .transpose()
+}
+
+/// The settings of a stored manifest.
+pub fn configured(stored: Option<serde_json::Value>) -> Settings {
+    stored
+        .and_then(|settings| serde_json::from_value(settings).ok())
+        .unwrap_or_default()
 }
 
 /// What a stored manifest declares. What was let pass unknown guards nothing.

@@ -10,9 +10,10 @@ use sqlx::Connection as _;
 use utoipa::ToSchema;
 use wasmtime::component::Component;
 
+use super::manifest::GUARDRAIL;
 use super::signed::Signed;
 use super::versions::{NewVersion, Version};
-use super::{Agents, Digest, Manifest, store};
+use super::{Agents, Digest, Manifest, settings, store};
 use crate::guardrails;
 use crate::identity::Caller;
 use crate::identity::organizations::is_name;
@@ -22,7 +23,7 @@ use crate::ledger::audit::{Action, Target, record};
 use crate::ledger::outbox::{Notice, Topic, announce};
 use crate::limits::Effective;
 use crate::sandbox::compile::{Failed, Full, Place, in_child, inspect_in_child};
-use crate::sandbox::component::{glance, imports, is_guardrail};
+use crate::sandbox::component::{glance, imports, is_agent, is_guardrail};
 use crate::sandbox::schedule::Tenant;
 
 pub const COMPONENT_REFUSED: Code = Code::new(
@@ -117,15 +118,22 @@ impl Agents {
         let misfit = |what: String| {
             COMPONENT_REFUSED.because(format!("The component does not fit the world: {what}."))
         };
+        let settings = settings::of(bytes)?;
         let manifest = if is_guardrail(&component) {
             let fit = guardrails::component::fit(&self.sandbox, &component);
             fit.map_err(|error| misfit(format!("{error:#}")))?;
-            Manifest::of_guardrail(name)
+            Manifest::of_kind(GUARDRAIL, name)
         } else {
-            (self.fits)(&component).map_err(misfit)?;
-            let manifest = self.describe(tenant, &component, limits).await?;
+            if is_agent(&component) {
+                (self.fits)(&component).map_err(misfit)?;
+            }
+            let manifest = self.describe(tenant, (name, &component), limits).await?;
             self.guardrails.declare(&manifest.guardrails)?;
             manifest
+        };
+        let manifest = Manifest {
+            settings,
+            ..manifest
         };
         Ok(NewVersion {
             digest,

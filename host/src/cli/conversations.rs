@@ -1,9 +1,9 @@
-//! `bulkhead conversations`: conversations with an agent, and what was said in them.
+//! `bulkhead conversations`: conversations with an agent, what was said in them, and what the agent keeps for them.
 
 use serde_json::{Value, json};
 
 use super::client::{Paging, Target};
-use super::terminal::view::{at, more};
+use super::terminal::view::{at, bytes, more, number};
 use super::terminal::{Failure, Output};
 
 /// Begin, list, read and archive conversations with an agent
@@ -16,6 +16,7 @@ use super::terminal::{Failure, Output};
   bulkhead conversations new support
   bulkhead run support \"and how do I undo that?\" --conversation conv_0190b6f2…
   bulkhead conversations show support conv_0190b6f2…
+  bulkhead conversations memory support conv_0190b6f2… --delete
 
 Environment: BULKHEAD_URL, BULKHEAD_ORG, BULKHEAD_API_KEY; where absent, the `dev` that runs on --data."
 )]
@@ -53,6 +54,18 @@ enum Verb {
         #[command(flatten)]
         target: Target,
     },
+    /// Show what the agent keeps for a conversation, or delete it
+    Memory {
+        /// The agent's name.
+        agent: String,
+        /// The conversation's id.
+        conversation: String,
+        /// Delete all of it; what was said stays.
+        #[arg(long)]
+        delete: bool,
+        #[command(flatten)]
+        target: Target,
+    },
     /// Archive a conversation: it is listed no more, and no run begins in it
     Archive {
         /// The agent's name.
@@ -78,6 +91,12 @@ pub(super) async fn run(args: Args, out: Output) -> Result<(), Failure> {
             paging,
             target,
         } => show((&agent, &conversation), paging, &target, out).await,
+        Verb::Memory {
+            agent,
+            conversation,
+            delete,
+            target,
+        } => memory((&agent, &conversation), delete, &target, out).await,
         Verb::Archive {
             agent,
             conversation,
@@ -161,6 +180,42 @@ async fn show(
     });
     out.table(["turn", "role", "version", "stop", "text"], rows.collect());
     more(&page).inspect(|more| out.note(more));
+    Ok(())
+}
+
+async fn memory(
+    (agent, conversation): (&str, &str),
+    delete: bool,
+    target: &Target,
+    out: Output,
+) -> Result<(), Failure> {
+    let path = ["agents", agent, "conversations", conversation, "memory"];
+    let client = target.client()?;
+    if delete {
+        client.delete(&path).await?;
+        if out.is_json() {
+            return out.json(&json!({ "id": conversation, "memory": "deleted" }));
+        }
+        out.line(format!("the memory of {conversation} is deleted"));
+        return Ok(());
+    }
+    let memory = client.get(&path, &[]).await?;
+    if out.is_json() {
+        return out.json(&memory);
+    }
+    let rows = memory["entries"].as_array().into_iter().flatten();
+    let rows = rows.map(|entry| {
+        [
+            at(entry, "/key"),
+            at(entry, "/value"),
+            at(entry, "/run"),
+            at(entry, "/written_at"),
+        ]
+    });
+    let rows: Vec<_> = rows.collect();
+    let keys = rows.len();
+    out.table(["key", "value", "run", "written"], rows);
+    out.note(format!("{keys} keys, {}", bytes(number(&memory, "/bytes"))));
     Ok(())
 }
 

@@ -9,6 +9,8 @@ use super::client::{Client, Target};
 use super::publishers::signature;
 use super::terminal::view::{at, bytes, number};
 use super::terminal::{Failure, Output};
+use crate::agents::settings::{self, SECTION, Settings};
+use crate::sandbox::sections;
 
 /// Upload a version of an agent and make it the stable one
 ///
@@ -19,6 +21,7 @@ use super::terminal::{Failure, Output};
     after_help = "Examples:
   bulkhead deploy support templates/support
   bulkhead deploy support target/guests/wasm32-wasip2/guest/support.wasm --no-stable
+  bulkhead deploy support templates/support --setting tone=formal --setting contact=help@example.com
 
 Environment: BULKHEAD_URL, BULKHEAD_ORG, BULKHEAD_API_KEY; where absent, the `dev` that runs on --data."
 )]
@@ -31,6 +34,9 @@ pub(super) struct Args {
     /// Leave the stable channel where it is.
     #[arg(long)]
     no_stable: bool,
+    /// A setting of the version, which is part of it and no secret; repeat for more. Another one is another version.
+    #[arg(long, value_name = "NAME=VALUE")]
+    setting: Vec<String>,
     /// What it may ask for beyond the stable version, as `bulkhead versions diff` names it; repeat for more.
     #[arg(long, value_name = "CAPABILITY")]
     approve: Vec<String>,
@@ -57,6 +63,7 @@ pub(super) async fn run(args: Args, out: Output) -> Result<(), Failure> {
             ),
         )
     })?;
+    let component = set(component, &args.setting)?;
     let key = args.sign.as_deref();
     let signature = key.map(|key| signature(key, &component)).transpose()?;
     let (mut version, made) = client
@@ -80,6 +87,29 @@ pub(super) async fn run(args: Args, out: Output) -> Result<(), Failure> {
     ));
     out.fields(&fields(&version));
     Ok(())
+}
+
+/// The component with these settings in the place of those it has.
+fn set(component: Vec<u8>, given: &[String]) -> Result<Vec<u8>, Failure> {
+    if given.is_empty() {
+        return Ok(component);
+    }
+    let mut settings = Settings::new();
+    for setting in given {
+        let Some((name, value)) = setting.split_once('=') else {
+            let detail = format!("`{setting}` is no setting: write name=value");
+            return Err(Failure::usage(detail));
+        };
+        if settings.insert(name.to_owned(), value.to_owned()).is_some() {
+            return Err(Failure::usage(format!("`{name}` is set twice")));
+        }
+    }
+    settings::check(&settings)?;
+    let section = serde_json::to_vec(&settings)?;
+    let made = sections::with(&component, SECTION, &section);
+    made.ok_or_else(|| {
+        Failure::usage("settings are written into a component, and the file is none")
+    })
 }
 
 pub(super) async fn make_stable(
@@ -107,7 +137,26 @@ pub(super) fn fields(version: &Value) -> Vec<(&'static str, String)> {
             format!("{} ms", number(version, "/compile_ms")),
         ),
         ("imports", at(version, "/imports")),
+        ("settings", listed(&version["manifest"]["settings"])),
+        ("provides", provided(version)),
         ("model", at(version, "/manifest/model")),
         ("description", at(version, "/manifest/description")),
     ]
+}
+
+/// `name=value`.
+fn listed(settings: &Value) -> String {
+    let pairs = settings.as_object().into_iter().flatten();
+    let pairs = pairs.map(|(name, value)| format!("{name}={}", at(value, "")));
+    pairs.collect::<Vec<_>>().join(", ")
+}
+
+/// The tools it offers others, with what they do.
+fn provided(version: &Value) -> String {
+    let tools = version["manifest"]["provides"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    let tools = tools.map(|tool| format!("{} ({})", at(tool, "/name"), at(tool, "/effect")));
+    tools.collect::<Vec<_>>().join(", ")
 }

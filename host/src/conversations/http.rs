@@ -23,6 +23,7 @@ where
         .routes(routes!(create, list))
         .routes(routes!(get, archive))
         .routes(routes!(messages))
+        .merge(super::memory::http::router())
 }
 
 #[derive(Deserialize)]
@@ -31,13 +32,13 @@ struct AgentPath {
 }
 
 #[derive(Deserialize)]
-struct ConversationPath {
-    agent: String,
+pub(super) struct ConversationPath {
+    pub(super) agent: String,
     conversation: String,
 }
 
 impl ConversationPath {
-    fn id(&self) -> Result<ConversationId> {
+    pub(super) fn id(&self) -> Result<ConversationId> {
         let id = self.conversation.parse();
         id.map_err(|_| Error::not_found("conversation"))
     }
@@ -109,7 +110,7 @@ async fn messages(
 
 /// Archive a conversation
 ///
-/// It is listed no more and no run begins in it; what was said is kept. A repeat changes nothing. A key with the
+/// It is listed no more and no run begins in it; what was said is kept, what the agent remembered is deleted. A repeat changes nothing. A key with the
 /// scope `admin` may archive those of all keys.
 #[utoipa::path(delete, path = "/v1/orgs/{org}/agents/{agent}/conversations/{conversation}", tag = "conversations",
     params(("org" = String, Path,), ("agent" = String, Path,), ("conversation" = String, Path,)),

@@ -66,6 +66,10 @@ pub struct Answer {
     pub content: String,
     pub stop_reason: String,
     pub at: OffsetDateTime,
+    /// It may have written to the memory.
+    pub remembers: bool,
+    /// Its version keeps personal data from clients.
+    pub hides_pii: bool,
 }
 
 /// One part of a message.

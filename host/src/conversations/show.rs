@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{ConversationId, Conversations, store};
+use super::{ConversationId, Conversations, memory, store};
 use crate::identity::{Caller, KeyId, Scope};
 use crate::kit::http::{Cursor, Page, PageQuery};
 use crate::kit::{Error, Result};
@@ -142,19 +142,23 @@ impl Conversations {
         }))
     }
 
-    /// Hides it from lists and lets no further run begin in it. A repeat changes nothing. An admin may do so with any.
+    /// Hides it from lists, deletes its memory and lets no further run begin in it. A repeat changes nothing. An admin may
+    /// do so with any.
     pub async fn archive(&self, caller: &Caller, agent: &str, id: ConversationId) -> Result<()> {
         let whose = (caller.org, owner(caller));
-        let archived = store::archive(&self.db, whose, (agent, id), self.clock.now()).await?;
-        if archived {
-            return Ok(());
+        let mut tx = self.db.begin().await?;
+        // Its row is locked by this: a run that goes on and ends later leaves nothing in the memory.
+        if !store::archive(&mut *tx, whose, (agent, id), self.clock.now()).await? {
+            return Err(Error::not_found("conversation"));
         }
-        Err(Error::not_found("conversation"))
+        memory::forget(&mut *tx, caller.org, id).await?;
+        tx.commit().await?;
+        Ok(())
     }
 }
 
-/// Whose conversations the caller may list and archive: an admin's are everybody's.
-fn owner(caller: &Caller) -> Option<KeyId> {
+/// Whose conversations the caller may list, archive and let forget: an admin's are everybody's.
+pub(super) fn owner(caller: &Caller) -> Option<KeyId> {
     match caller.need(Scope::Admin) {
         Ok(()) => None,
         Err(_) => Some(caller.key),

@@ -185,7 +185,7 @@ impl From<Row> for Conversation {
     }
 }
 
-fn run(id: Uuid) -> String {
+pub(super) fn run(id: Uuid) -> String {
     format!("run_{}", id.simple())
 }
 
@@ -314,7 +314,7 @@ pub(super) async fn newest(
 
 /// Whether there is such a conversation, of the key where one is named; the first time stands.
 pub(super) async fn archive(
-    db: &PgPool,
+    db: impl PgExecutor<'_>,
     (org, key): (OrgId, Option<KeyId>),
     (agent, id): (&str, ConversationId),
     now: OffsetDateTime,
@@ -330,4 +330,24 @@ pub(super) async fn archive(
         now,
     );
     Ok(archived.execute(db).await?.rows_affected() > 0)
+}
+
+/// Locks the conversation, of the key where one is named, and tells which run goes on in it.
+pub(super) async fn lock_one(
+    db: impl PgExecutor<'_>,
+    (org, key): (OrgId, Option<KeyId>),
+    (agent, id): (&str, ConversationId),
+) -> Result<Option<Option<Uuid>>> {
+    let open = sqlx::query_scalar!(
+        "select case when r.ended_at is null then c.open_run end as open_run
+         from conversations c join agents a on a.org_id = c.org_id and a.id = c.agent_id
+         left join runs r on r.org_id = c.org_id and r.id = c.open_run
+         where c.org_id = $1 and ($2::uuid is null or c.key_id = $2) and a.name = $3 and c.id = $4
+         for no key update of c",
+        org.0,
+        key.map(|key| key.0),
+        agent,
+        id.0,
+    );
+    Ok(open.fetch_optional(db).await?)
 }

@@ -14,6 +14,7 @@ use crate::kit::{Tasks, clock as time};
 use crate::knowledge;
 use crate::knowledge::guest::CiteError;
 use crate::sandbox::bindings::bulkhead::agent::{clock, log, output, tools, types};
+use crate::sandbox::bindings::provider::bulkhead::agent::provided;
 use crate::sandbox::{Away, Host, Intended, Journal, Repeat, journal};
 
 const STATUS_MAX: usize = 256;
@@ -126,6 +127,8 @@ impl View<'_> {
 }
 
 impl types::Host for View<'_> {}
+
+impl provided::Host for View<'_> {}
 
 impl output::Host for View<'_> {
     async fn text(&mut self, delta: String) -> wasmtime::Result<()> {

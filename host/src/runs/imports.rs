@@ -11,13 +11,15 @@ use super::guest;
 use super::journal::RunJournal;
 use super::life::execute::Work;
 use super::log::Record;
-use crate::agents::{Agents, Digest, Fits};
+use crate::agents::{self, Agents, Digest, Fits, Settings};
 use crate::billing;
+use crate::conversations::{self, ConversationId, Conversations};
 use crate::guardrails::{Checker, Guardrails, Judge};
 use crate::kit::{Code, Error, Result, Tasks, Trace};
 use crate::knowledge::{self, Knowledge};
 use crate::models::{self, Models};
 use crate::sandbox::bindings::bulkhead::agent as wit;
+use crate::sandbox::bindings::provider::bulkhead::agent::provided;
 use crate::sandbox::{AgentPre, Host, Journal, Sandbox, wasi};
 
 /// Linked versions kept in memory; one more costs reading its artifact from disk.
@@ -36,6 +38,8 @@ pub struct Guest {
     journal: Box<dyn Journal>,
     models: models::guest::Context,
     knowledge: knowledge::guest::Context,
+    memory: conversations::memory::guest::Context,
+    settings: Arc<Settings>,
     talk: guest::Context,
 }
 
@@ -65,6 +69,7 @@ impl AsMut<Host> for Guest {
 pub struct Capabilities {
     pub models: Models,
     pub knowledge: Knowledge,
+    pub conversations: Conversations,
     pub guardrails: Guardrails,
     pub checker: Checker,
     /// Sleeps from this length on take a guest out of memory.
@@ -76,6 +81,10 @@ pub(super) struct Of<'a> {
     /// The model alias of its version.
     pub(super) model: &'a str,
     pub(super) agent: &'a str,
+    /// The configuration of its version.
+    pub(super) settings: &'a Arc<Settings>,
+    /// Whose memory it has, where it asks the outside.
+    pub(super) conversation: Option<ConversationId>,
     pub(super) record: &'a Arc<Record>,
     pub(super) tokens: &'a billing::Meter,
     pub(super) gate: &'a billing::Gate,
@@ -95,6 +104,8 @@ impl Capabilities {
         let of = Of {
             model: &work.resolved.model,
             agent: &work.resolved.name,
+            settings: &work.resolved.settings,
+            conversation: work.row.conversation,
             record: &work.record,
             tokens: &work.tokens,
             gate: &work.gate,
@@ -131,6 +142,12 @@ impl Capabilities {
                 org,
                 (of.record.guard(), of.trace),
             ),
+            memory: conversations::memory::guest::Context::new(
+                self.conversations.clone(),
+                (org, of.conversation),
+                of.record.guard(),
+            ),
+            settings: Arc::clone(of.settings),
             talk: guest::Context::new(
                 Arc::clone(of.record),
                 (of.tasks.clone(), judge),
@@ -218,7 +235,30 @@ fn linker(sandbox: &Sandbox) -> wasmtime::Result<Linker<Guest>> {
             journal: &mut *guest.journal,
         }
     })?;
+    remembering(l)?;
     Ok(linker)
+}
+
+/// What a guest keeps, and what its version was deployed with.
+fn remembering(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    use conversations::memory::guest as memory;
+    wit::memory::add_to_linker::<Guest, memory::HasView>(linker, |guest| {
+        guest.host.call();
+        memory::View {
+            context: &mut guest.memory,
+            host: &mut guest.host,
+            journal: &mut *guest.journal,
+        }
+    })?;
+    wit::settings::add_to_linker::<Guest, agents::settings::HasView>(linker, |guest| {
+        guest.host.call();
+        agents::settings::View {
+            settings: &guest.settings,
+            host: &mut guest.host,
+        }
+    })?;
+    // The types of what an agent offers others.
+    provided::add_to_linker::<Guest, guest::HasView>(linker, talk)
 }
 
 impl Guest {

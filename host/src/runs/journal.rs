@@ -13,6 +13,7 @@ use super::log::step::{DIVERGED, Intention, Step, repeat_name, request_digest};
 use super::log::{Record, Withdrawn};
 
 use crate::billing::{self, Tokens, meter::estimate};
+use crate::conversations::memory;
 use crate::kit::Result;
 use crate::models::guest::{recorded_of, recorded_tokens};
 use crate::sandbox::{Answered, Begun, Intended, Intent, Journal, Left, Meter, Repeat, Ticket};
@@ -266,6 +267,9 @@ impl Journal for RunJournal {
         Box::pin(async move {
             let ended_at = self.record.now();
             self.pending = self.pending.saturating_sub(1);
+            if ok && memory::writes(ticket.kind) {
+                self.record.live.remember();
+            }
             let step = Step::new(&ticket, &response, ok, ended_at);
             let kept = ticket.left.is_some();
             let written = self.record.step(step, kept).await;

@@ -136,10 +136,11 @@ impl Runs {
                 limits: parts.limits,
                 billing: parts.billing,
                 agents: parts.agents,
-                conversations: parts.conversations,
+                conversations: parts.conversations.clone(),
                 capabilities: imports::Capabilities {
                     models: parts.models,
                     knowledge: parts.knowledge,
+                    conversations: parts.conversations,
                     guardrails: parts.guardrails,
                     checker: parts.checker,
                     suspend_after: Duration::from_millis(config.suspend_after_ms),

@@ -29,3 +29,14 @@ pub mod guardrail {
         additional_derives: [PartialEq],
     });
 }
+
+/// What the world of tool providers is made of.
+pub mod provider {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "tool-provider",
+        imports: { default: async | trappable },
+        exports: { default: async },
+        additional_derives: [PartialEq],
+    });
+}

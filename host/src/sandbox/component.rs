@@ -9,22 +9,40 @@ use wasmtime::component::types::ComponentItem;
 use super::wasi;
 
 /// Interfaces of the contract a component may import, without their version.
-const OURS: [&str; 8] = [
+const OURS: [&str; 11] = [
     "bulkhead:agent/checks",
     "bulkhead:agent/clock",
     "bulkhead:agent/knowledge",
     "bulkhead:agent/log",
+    "bulkhead:agent/memory",
     "bulkhead:agent/model",
     "bulkhead:agent/output",
+    "bulkhead:agent/provided",
+    "bulkhead:agent/settings",
     "bulkhead:agent/tools",
     "bulkhead:agent/types",
 ];
-pub const CONTRACT: &str = "0.1.0";
+/// What a component that only provides tools may import of them.
+const PROVIDERS: [&str; 4] = [
+    "bulkhead:agent/clock",
+    "bulkhead:agent/log",
+    "bulkhead:agent/provided",
+    "bulkhead:agent/settings",
+];
+/// The contract of this host. Components of its line are taken that are written against it or an earlier one: until 1.0
+/// the line is the second number, and every release of it only adds.
+pub const CONTRACT: &str = "0.1.1";
+const LINE: &str = "0.1.";
+const RELEASE: u32 = 1;
 /// What tools make nests a handful deep; each level costs the validator what is around it.
 const NESTING_MAX: usize = 100;
 /// What a guardrail component exports instead.
 pub const CHECK: &str = "check";
-const EXPORTS: [&str; 2] = ["describe", "run"];
+pub const DESCRIBE: &str = "describe";
+const EXPORTS: [&str; 2] = [DESCRIBE, "run"];
+/// What makes a component a tool provider; one of them asks for all.
+pub const LIST_TOOLS: &str = "list-tools";
+const PROVIDES: [&str; 3] = [LIST_TOOLS, "call", "dry-run"];
 
 /// How what people send instead of a component begins.
 const PACKED: [(&[u8], &str); 7] = [
@@ -68,6 +86,14 @@ pub enum Refused {
         "The component does not export `{0}`: it is not of the world `bulkhead:agent/agent@{CONTRACT}`."
     )]
     MissingExport(&'static str),
+    #[error(
+        "The component exports a part of the world `bulkhead:agent/tool-provider@{CONTRACT}` and not `{0}`."
+    )]
+    HalfProvider(&'static str),
+    #[error(
+        "The component imports `{0}`, which a tool provider is not offered: it has `log`, `clock` and `settings`."
+    )]
+    NotForProviders(String),
     #[error("The component does not fit the world `bulkhead:agent/agent@{CONTRACT}`: {0}.")]
     OtherWorld(String),
 }
@@ -137,10 +163,38 @@ pub fn inspect(bytes: &[u8]) -> Result<(), Refused> {
     if exports.iter().any(|export| export == CHECK) {
         return Ok(());
     }
-    let missing = EXPORTS
-        .iter()
-        .find(|name| !exports.iter().any(|export| export == *name));
+    let has = |name: &str| exports.iter().any(|export| export == name);
+    if PROVIDES.iter().any(|name| has(name)) {
+        if let Some(missing) = PROVIDES.iter().find(|name| !has(name)) {
+            return Err(Refused::HalfProvider(missing));
+        }
+        if !EXPORTS.iter().any(|name| has(name)) {
+            return only_provides(&imports);
+        }
+    }
+    let missing = EXPORTS.iter().find(|name| !has(name));
     missing.map_or(Ok(()), |name| Err(Refused::MissingExport(name)))
+}
+
+fn only_provides(imports: &[String]) -> Result<(), Refused> {
+    let is_foreign = |import: &&String| {
+        let interface = import.split('@').next().unwrap_or_default();
+        OURS.contains(&interface) && !PROVIDERS.contains(&interface)
+    };
+    let foreign = imports.iter().find(is_foreign);
+    foreign.map_or(Ok(()), |name| Err(Refused::NotForProviders(name.clone())))
+}
+
+/// Whether a component offers tools to others, as an agent may too.
+pub fn provides(component: &Component) -> bool {
+    component.get_export_index(None, LIST_TOOLS).is_some()
+}
+
+/// Whether a component is an agent.
+pub fn is_agent(component: &Component) -> bool {
+    EXPORTS
+        .iter()
+        .all(|name| component.get_export_index(None, name).is_some())
 }
 
 /// Whether a component is a guardrail rather than an agent.
@@ -165,10 +219,10 @@ pub fn imports(component: &Component) -> Vec<String> {
 fn check_import(import: &str) -> Result<(), Refused> {
     let (interface, version) = import.split_once('@').unwrap_or((import, ""));
     if OURS.contains(&interface) {
-        if version != CONTRACT {
+        if !is_ours(version) {
             return Err(Refused::OtherVersion(
                 import.to_owned(),
-                format!("version {CONTRACT}"),
+                format!("version {CONTRACT} and takes earlier ones from {LINE}0 on"),
             ));
         }
         return Ok(());
@@ -183,6 +237,14 @@ fn check_import(import: &str) -> Result<(), Refused> {
         return Ok(());
     }
     Err(Refused::UnknownImport(import.to_owned()))
+}
+
+/// Whether a component written against this version finds here what it imports.
+fn is_ours(version: &str) -> bool {
+    let release = version.strip_prefix(LINE);
+    let release = release.filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
+    let release: Option<u32> = release.and_then(|digits| digits.parse().ok());
+    release.is_some_and(|release| release <= RELEASE)
 }
 
 fn features() -> WasmFeatures {
@@ -201,4 +263,35 @@ fn features() -> WasmFeatures {
 
 fn invalid(error: wasmparser::BinaryReaderError) -> Refused {
     Refused::Invalid(format!("{} (at byte {})", error.message(), error.offset()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_contract_is_a_release_of_its_line() {
+        assert_eq!(CONTRACT, format!("{LINE}{RELEASE}"));
+    }
+
+    #[test]
+    fn components_of_the_line_are_taken_that_are_not_newer() {
+        let cases = [
+            ("0.1.0", true),
+            ("0.1.1", true),
+            ("0.1.2", false),
+            ("0.1.00", true),
+            ("0.1.", false),
+            ("0.1.+1", false),
+            ("0.1.1-rc", false),
+            ("0.1.4294967296", false),
+            ("0.1", false),
+            ("0.2.0", false),
+            ("1.1.0", false),
+            ("", false),
+        ];
+        for (version, taken) in cases {
+            assert_eq!(is_ours(version), taken, "{version:?}");
+        }
+    }
 }

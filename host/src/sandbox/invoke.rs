@@ -8,13 +8,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use wasmtime::component::ResourceTableError;
+use wasmtime::component::{InstancePre, ResourceTableError};
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 
 use super::account::Account;
 use super::bindings::bulkhead::agent::types::{Failure, Manifest, Outcome, Turn};
 use super::bindings::guardrail::GuardrailPre;
 use super::bindings::guardrail::bulkhead::agent::checks::{Subject, Verdict};
+use super::bindings::provider::ToolProvider;
+use super::bindings::provider::bulkhead::agent::provided::Offer;
+use super::component::{DESCRIBE, LIST_TOOLS};
 use super::engine::{Sandbox, TICK};
 use super::host::Host;
 use super::limits::Limit;
@@ -131,30 +134,55 @@ async fn turned<T: Around>(
     Ok(returned)
 }
 
-/// Asks a component what it is; and where it says so, which guardrails it declares.
+/// What a component says of itself, as far as it has exports for it.
+#[derive(Debug)]
+pub struct Described {
+    /// None of one that is no agent.
+    pub manifest: Option<Manifest>,
+    pub guardrails: Vec<String>,
+    pub tools: Vec<Offer>,
+}
+
+/// Asks a component what it is, which guardrails it declares, and which tools it offers.
 pub async fn describe<T>(
     sandbox: Sandbox,
-    pre: AgentPre<T>,
+    pre: InstancePre<T>,
     data: T,
     wall: Duration,
-) -> Result<(Manifest, Vec<String>), Fault>
+) -> Result<Described, Fault>
 where
     T: AsMut<Host> + Send + 'static,
 {
     let polls = Arc::default();
     let mut store = store(&sandbox, data, wall, &polls).map_err(Fault::Host)?;
     let call = async {
-        let instance = pre.instance_pre().instantiate_async(&mut store).await?;
-        let agent = Agent::new(&mut store, &instance)?;
-        let manifest = agent.call_describe(&mut store).await?;
-        let declared = match instance.get_func(&mut store, GUARDRAILS) {
+        let instance = pre.instantiate_async(&mut store).await?;
+        let manifest = match instance.get_func(&mut store, DESCRIBE) {
+            Some(_) => {
+                let agent = Agent::new(&mut store, &instance)?;
+                Some(agent.call_describe(&mut store).await?)
+            }
+            None => None,
+        };
+        let guardrails = match instance.get_func(&mut store, GUARDRAILS) {
             Some(declares) => {
                 let declares = declares.typed::<(), (Vec<String>,)>(&store)?;
                 declares.call_async(&mut store, ()).await?.0
             }
             None => Vec::new(),
         };
-        Ok((manifest, declared))
+        let tools = match instance.get_func(&mut store, LIST_TOOLS) {
+            Some(_) => {
+                let provider = ToolProvider::new(&mut store, &instance)?;
+                provider.call_list_tools(&mut store).await?
+            }
+            None => Vec::new(),
+        };
+        Ok(Described {
+            manifest,
+            guardrails,
+            tools,
+        })
     };
     let ended = counted(&polls, call).await;
     ended.map_err(|error| fault(&mut store, error))

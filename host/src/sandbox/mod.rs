@@ -13,6 +13,7 @@ pub mod journal;
 pub mod limits;
 pub mod own;
 pub mod schedule;
+pub mod sections;
 pub mod wasi;
 
 pub use bindings::{Agent, AgentPre};

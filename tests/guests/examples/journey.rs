@@ -3,7 +3,9 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
 use bulkhead_sdk::model::{Chunk, Message, Request};
-use bulkhead_sdk::{Outcome, Result, Turn, agent, clock, knowledge, model, output, tools};
+use bulkhead_sdk::{
+    Outcome, Result, Turn, agent, clock, knowledge, memory, model, output, settings, tools,
+};
 
 /// Follows its instructions.
 #[agent]
@@ -50,11 +52,48 @@ fn journey(turn: Turn) -> Result<Outcome> {
                 }
             }
             "fail" => panic!("{rest}"),
+            _ if keeps(verb, rest)? => {}
             _ => output::text(&format!("? {line}")),
         }
     }
     drop(open);
     Ok(Outcome::EndTurn)
+}
+
+/// What there is of memory and settings.
+fn keeps(verb: &str, rest: &str) -> Result<bool> {
+    match verb {
+        "remember" => {
+            let (key, value) = rest.split_once(' ').unwrap_or((rest, ""));
+            memory::set(key, value)?;
+        }
+        // So many keys of so many bytes, until there is no room.
+        "fill" => {
+            let (count, bytes) = rest.split_once(' ').unwrap_or((rest, ""));
+            let value = "x".repeat(bytes.parse().unwrap_or(0));
+            for n in 0..count.parse().unwrap_or(0) {
+                if let Err(error) = memory::set(&format!("key-{n:05}"), &value) {
+                    output::text(&format!("{n}: {error} "));
+                    break;
+                }
+            }
+        }
+        "recall" => output::text(&match memory::get(rest)? {
+            Some(value) => format!("{rest}={value} "),
+            None => format!("no {rest} "),
+        }),
+        "forget" if memory::delete(rest)? => output::text("gone "),
+        "forget" => output::text("not there "),
+        "keys" => output::text(&format!("[{}] ", memory::keys(rest)?.join(" "))),
+        "settings" => {
+            for (name, value) in settings::all() {
+                output::text(&format!("{name}={value} "));
+            }
+        }
+        "setting" => output::text(&settings::get(rest).unwrap_or_default()),
+        _ => return Ok(false),
+    }
+    Ok(true)
 }
 
 fn request(question: &str) -> Request {

@@ -140,7 +140,7 @@ async fn an_operator_sees_the_nodes() {
     assert_eq!(first["id"], two.first.host().app.runs.node().to_string());
     assert_eq!(first["address"], two.first.host().address.to_string());
     assert_eq!(first["version"], env!("CARGO_PKG_VERSION"));
-    assert_eq!(first["contract"], "0.1.0");
+    assert_eq!(first["contract"], "0.1.1");
     assert_eq!(first["runs"], json!({ "running": 3 }));
     assert_eq!((&first["places"], &first["free"]), (&json!(64), &json!(61)));
     assert_eq!(second["runs"], json!({}));

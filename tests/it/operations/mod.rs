@@ -293,6 +293,18 @@ const OPERATIONS: &[Operation] = &[
         "run",
         "",
     ),
+    (
+        "GET",
+        "/v1/orgs/{org}/agents/{agent}/conversations/{conversation}/memory",
+        "read",
+        "",
+    ),
+    (
+        "DELETE",
+        "/v1/orgs/{org}/agents/{agent}/conversations/{conversation}/memory",
+        "run",
+        "",
+    ),
     ("GET", "/v1/orgs/{org}/agents/{agent}/runs", "read", ""),
     (
         "POST",

@@ -15,7 +15,10 @@ const ROOMS: [(&str, &[&str]); 13] = [
     ("invariants", &["ledger"]),
     ("limits", &["identity", "ledger", "sandbox"]),
     ("guardrails", &["identity", "ledger", "sandbox"]),
-    ("conversations", &["identity", "ledger"]),
+    (
+        "conversations",
+        &["identity", "ledger", "guardrails", "sandbox"],
+    ),
     (
         "agents",
         &[

@@ -59,7 +59,7 @@ impl Script {
     }
 
     fn step(&mut self, step: u64, chance: &mut Chance) {
-        match chance.between(0, 11) {
+        match chance.between(0, 12) {
             0 | 1 => self.say(&format!("s{step} ")),
             2..=4 => {
                 let question = format!("run {} step {step}, what?", self.number);
@@ -84,6 +84,11 @@ impl Script {
                 self.says.push(Piece::Clock);
             }
             10 => self.line(&format!("spin {}", chance.between(1_000, 200_000))),
+            // What it keeps, it has from then on, in each of its lives.
+            11 => {
+                self.line(&format!("remember word w{step}\nrecall word"));
+                self.says.push(Piece::Exactly(format!("word=w{step} ")));
+            }
             _ => self.line(&format!("tool hammer{step}")),
         }
     }

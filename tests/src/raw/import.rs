@@ -14,6 +14,10 @@ pub enum Import {
     Log,
     /// `$search`.
     Knowledge,
+    /// `$recall`, `$remember`, `$forget`, `$keys`.
+    Memory,
+    /// `$setting`.
+    Settings,
     /// `$wasi_now`, `$in` (a pollable after nanoseconds), `$at`, `$block`, `$ready`, `$poll` (a list of them), `$drop`.
     WasiClock,
     /// `$random`, `$random_u64`.
@@ -41,6 +45,8 @@ impl Import {
             Self::Tools => &TOOLS,
             Self::Log => &LOG,
             Self::Knowledge => &KNOWLEDGE,
+            Self::Memory => &MEMORY,
+            Self::Settings => &SETTINGS,
             Self::WasiClock => &WASI_CLOCK,
             Self::Random => &RANDOM,
             Self::Stdout => &STDOUT,
@@ -114,6 +120,34 @@ const KNOWLEDGE: Text = Text {
     (export "search" (func (param "query" $query) (result (result (list $hit) (error $error)))))))
   (core func $search (canon lower (func $knowledge "search") (memory $memory) (realloc $realloc)))"#,
     functions: &[("search", "(param i32 i32 i32 i32 i32 i32)")],
+};
+
+const MEMORY: Text = Text {
+    component: r#"(import "bulkhead:agent/memory@0.1.1" (instance $kept
+    (type $error' (variant (case "invalid" string) (case "full" string) (case "unavailable" string)))
+    (export "error" (type $error (eq $error')))
+    (export "get" (func (param "key" string) (result (result (option string) (error $error)))))
+    (export "set" (func (param "key" string) (param "value" string) (result (result (error $error)))))
+    (export "delete" (func (param "key" string) (result (result bool (error $error)))))
+    (export "keys" (func (param "prefix" string) (param "after" (option string)) (param "limit" u32)
+      (result (result (list string) (error $error)))))))
+  (core func $recall (canon lower (func $kept "get") (memory $memory) (realloc $realloc)))
+  (core func $remember (canon lower (func $kept "set") (memory $memory) (realloc $realloc)))
+  (core func $forget (canon lower (func $kept "delete") (memory $memory) (realloc $realloc)))
+  (core func $keys (canon lower (func $kept "keys") (memory $memory) (realloc $realloc)))"#,
+    functions: &[
+        ("recall", "(param i32 i32 i32)"),
+        ("remember", "(param i32 i32 i32 i32 i32)"),
+        ("forget", "(param i32 i32 i32)"),
+        ("keys", "(param i32 i32 i32 i32 i32 i32 i32)"),
+    ],
+};
+
+const SETTINGS: Text = Text {
+    component: r#"(import "bulkhead:agent/settings@0.1.1" (instance $settings
+    (export "get" (func (param "name" string) (result (option string))))))
+  (core func $setting (canon lower (func $settings "get") (memory $memory) (realloc $realloc)))"#,
+    functions: &[("setting", "(param i32 i32 i32)")],
 };
 
 const WASI_CLOCK: Text = Text {

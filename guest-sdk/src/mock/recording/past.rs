@@ -16,6 +16,8 @@ use crate::model::{self, Chunk, Finish, FinishReason, Part, Request, ToolCall, U
 
 /// What an agent asks of its host. Other steps are the host's own, such as the verdicts of guardrail components.
 const ASKED: [&str; 3] = [GENERATE, SEARCH, SLEEP];
+/// And what it asks its memory.
+const MEMORY: &str = "memory.";
 const GENERATE: &str = "model.generate";
 const SEARCH: &str = "knowledge.search";
 const SLEEP: &str = "clock.sleep";
@@ -34,7 +36,8 @@ pub(in crate::mock) type At<T> = (T, Instant);
 
 impl Past {
     pub(super) fn of(from: &str, steps: &[Step]) -> Self {
-        let asked = |step: &&Step| ASKED.contains(&step.kind.as_str());
+        let asked =
+            |step: &&Step| ASKED.contains(&step.kind.as_str()) || step.kind.starts_with(MEMORY);
         Self {
             from: from.to_owned(),
             steps: steps.iter().filter(asked).cloned().collect(),
@@ -101,6 +104,25 @@ impl Past {
             Answered::Ok(woken) => Instant::from_unix_milliseconds(woken),
             Answered::Err(_) => step.ended_at(),
         }
+    }
+
+    /// A call of the memory, by its kind.
+    pub(in crate::mock) fn memory<T: DeserializeOwned>(
+        &mut self,
+        kind: &str,
+        asked: &Value,
+    ) -> At<Result<T, Error>> {
+        let step = self.take(kind);
+        if step.request != *asked {
+            self.differs(kind, &step.request.to_string(), &asked.to_string());
+        }
+        let answer = match self.read(&step) {
+            Answered::Ok(answer) => Ok(answer),
+            Answered::Err(MemoryError::Invalid(text)) => Err(Error::Invalid(text)),
+            Answered::Err(MemoryError::Full(text)) => Err(Error::Full(text)),
+            Answered::Err(MemoryError::Unavailable(text)) => Err(Error::Unavailable(text)),
+        };
+        (answer, step.ended_at())
     }
 
     /// Handles count the hits of the run, as the host's do.
@@ -256,6 +278,13 @@ enum ModelError {
 #[derive(Deserialize)]
 enum SearchError {
     Invalid(String),
+    Unavailable(String),
+}
+
+#[derive(Deserialize)]
+enum MemoryError {
+    Invalid(String),
+    Full(String),
     Unavailable(String),
 }
 

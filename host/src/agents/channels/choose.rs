@@ -10,7 +10,7 @@ use uuid::Uuid;
 use wasmtime::component::Component;
 
 use super::{Channel, NO_CANARY, NO_STABLE, store};
-use crate::agents::{AgentId, Agents, Digest};
+use crate::agents::{AgentId, Agents, Digest, Settings};
 use crate::guardrails::Rules;
 use crate::identity::Caller;
 use crate::kit::{Error, OrgId, Result};
@@ -45,8 +45,12 @@ pub struct Resolved {
     pub model: String,
     /// It is a guardrail component: what judges runs, not what runs.
     pub is_guardrail: bool,
+    /// It only offers tools.
+    pub is_provider: bool,
     /// What the version declares of guardrails.
     pub guardrails: Arc<Rules>,
+    /// Its configuration.
+    pub settings: Arc<Settings>,
     /// It was deleted: runs that named it may be read, and no further one begins.
     pub is_deleted: bool,
 }

@@ -9,8 +9,8 @@ use super::choose::{Pointed, Resolved};
 use super::moves::{Moved, Pointers};
 use super::show::ChannelMove;
 use super::{Channel, MoveId};
-use crate::agents::manifest::GUARDRAIL;
-use crate::agents::{AgentId, declared};
+use crate::agents::manifest::{GUARDRAIL, PROVIDER};
+use crate::agents::{AgentId, configured, declared};
 use crate::identity::KeyId;
 use crate::kit::http::Cursor;
 use crate::kit::{Error, OrgId, Result};
@@ -24,6 +24,7 @@ struct ResolvedRow {
     digest: Vec<u8>,
     model: Option<String>,
     guardrails: Option<serde_json::Value>,
+    settings: Option<serde_json::Value>,
     kind: Option<String>,
     is_deleted: bool,
     weight: Option<f64>,
@@ -45,7 +46,9 @@ impl TryFrom<ResolvedRow> for Resolved {
             channel: None,
             model: row.model.unwrap_or_else(|| "default".to_owned()),
             is_guardrail: row.kind.as_deref() == Some(GUARDRAIL),
+            is_provider: row.kind.as_deref() == Some(PROVIDER),
             guardrails: Arc::new(declared(row.guardrails)),
+            settings: Arc::new(configured(row.settings)),
             is_deleted: row.is_deleted,
         })
     }
@@ -60,7 +63,7 @@ pub(super) async fn resolve_version(
     sqlx::query_as!(
         ResolvedRow,
         r#"select a.id as "agent: AgentId", a.name, v.number as version, v.digest, v.manifest ->> 'model' as model,
-             v.manifest -> 'guardrails' as guardrails, v.manifest ->> 'kind' as kind,
+             v.manifest -> 'guardrails' as guardrails, v.manifest -> 'settings' as settings, v.manifest ->> 'kind' as kind,
              (v.deleted_at is not null) as "is_deleted!", null::double precision as weight, false as "is_canary!"
            from agents a join agent_versions v on v.org_id = a.org_id and v.agent_id = a.id
            where a.org_id = $1 and a.name = $2 and v.number = $3"#,
@@ -83,7 +86,7 @@ pub(super) async fn resolve_channels(
     let rows = sqlx::query_as!(
         ResolvedRow,
         r#"select a.id as "agent: AgentId", a.name, v.number as version, v.digest, v.manifest ->> 'model' as model,
-             v.manifest -> 'guardrails' as guardrails, v.manifest ->> 'kind' as kind,
+             v.manifest -> 'guardrails' as guardrails, v.manifest -> 'settings' as settings, v.manifest ->> 'kind' as kind,
              (v.deleted_at is not null) as "is_deleted!", c.weight, (v.number <> c.version) as "is_canary!"
            from agents a
            join agent_channels c on c.org_id = a.org_id and c.agent_id = a.id and c.name = 'stable'

@@ -72,6 +72,11 @@ const PRIVILEGED: &[(&str, &str, Action)] = &[
         Action::KnowledgeEntryDeleted,
     ),
     (
+        "DELETE",
+        "/agents/{agent}/conversations/{conversation}/memory",
+        Action::ConversationMemoryDeleted,
+    ),
+    (
         "POST",
         "/agents/{agent}/runs/{run}/cancel",
         Action::RunCancelled,

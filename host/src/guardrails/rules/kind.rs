@@ -85,6 +85,8 @@ pub enum At {
     Model,
     Tool,
     Knowledge,
+    /// What a guest keeps for its conversation.
+    Memory,
     Output,
     /// What the guest writes to its log, and what is said of its failure.
     Log,
@@ -99,6 +101,7 @@ impl At {
             Self::Model => "model",
             Self::Tool => "tool",
             Self::Knowledge => "knowledge",
+            Self::Memory => "memory",
             Self::Output => "output",
             Self::Log => "log",
             Self::Finish => "finish",

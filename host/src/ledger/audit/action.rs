@@ -43,6 +43,8 @@ actions! {
     KnowledgeEntryCreated "knowledge_entry.created",
     KnowledgeEntryUpdated "knowledge_entry.updated",
     KnowledgeEntryDeleted "knowledge_entry.deleted",
+    /// What an agent kept for a conversation was deleted.
+    ConversationMemoryDeleted "conversation_memory.deleted",
     RunCancelled "run.cancelled",
     RunReplayed "run.replayed",
     WebhookEndpointCreated "webhook_endpoint.created",

@@ -8,13 +8,11 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use super::execute::{Ended, Stopped, Work, in_flight};
-use super::kept::{clean, guest_log, kept};
+use super::kept::{answer, clean, guest_log, kept};
 use super::traced;
 use crate::billing::caps::{self, CAP_REACHED, Dimension};
 use crate::billing::meter::KNOWLEDGE;
 use crate::billing::{Bill, UsageRecord};
-use crate::conversations::Answer;
-use crate::conversations::join::content;
 use crate::guardrails::{At, Guard, Violation};
 use crate::kit::{Error, Result};
 use crate::runs::log::change::{End, FENCED};
@@ -256,26 +254,6 @@ impl Verdict {
     fn host(message: &str) -> Self {
         Self::failed("host_error", Blame::Host, message)
     }
-}
-
-/// What the run leaves in its conversation: what it had shown, whatever ended it.
-fn answer(
-    work: &Work,
-    (text, stop_reason): (&str, &str),
-    at: OffsetDateTime,
-) -> Result<Option<Answer>> {
-    let answer = |conversation| {
-        Ok(Answer {
-            org: work.row.org,
-            conversation,
-            run: work.row.run.0,
-            version: work.row.version,
-            content: content(text)?,
-            stop_reason: stop_reason.to_owned(),
-            at,
-        })
-    };
-    work.row.conversation.map(answer).transpose()
 }
 
 /// What an end is called.

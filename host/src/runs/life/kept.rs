@@ -1,8 +1,12 @@
-//! What is kept of a guest's own words when it has ended: its log and its errors, bounded, and without what may not be
-//! stored.
+//! What is kept of a guest's own words when it has ended: what it had shown in its conversation, its log and its errors,
+//! bounded, and without what may not be stored.
 
 use serde::Serialize;
+use time::OffsetDateTime;
 
+use super::execute::Work;
+use crate::conversations::join::content;
+use crate::conversations::{Answer, memory};
 use crate::guardrails::{At, Guard};
 use crate::kit::Result;
 use crate::sandbox::wasi::{Log, Written};
@@ -34,6 +38,34 @@ pub(super) fn kept(log: &GuestLog, guard: &Guard) -> Result<String> {
     let mut log = serde_json::to_value(log)?;
     guard.clean_json(At::Log, &mut log);
     Ok(log.to_string())
+}
+
+/// What the run leaves in its conversation: what it had shown, whatever ended it.
+pub(super) fn answer(
+    work: &Work,
+    (text, stop_reason): (&str, &str),
+    at: OffsetDateTime,
+) -> Result<Option<Answer>> {
+    let answer = |conversation| {
+        Ok(Answer {
+            org: work.row.org,
+            conversation,
+            run: work.row.run.0,
+            version: work.row.version,
+            content: content(text)?,
+            stop_reason: stop_reason.to_owned(),
+            at,
+            remembers: remembers(work),
+            hides_pii: work.record.guard().rules().redacts_output(),
+        })
+    };
+    work.row.conversation.map(answer).transpose()
+}
+
+/// Whether this life of the run, or an earlier one, may have written to the memory.
+fn remembers(work: &Work) -> bool {
+    let mut past = work.past.steps.values();
+    work.record.live.remembers() || past.any(|step| memory::writes(&step.kind))
 }
 
 /// An error's text as it may be shown: bounded, without control characters.

@@ -48,6 +48,8 @@ pub struct Live {
     broken: AtomicBool,
     /// Another node has it.
     lost: AtomicBool,
+    /// It may have written to its conversation's memory.
+    remembers: AtomicBool,
     meter: OnceLock<Arc<Meter>>,
 }
 
@@ -67,6 +69,7 @@ impl Live {
             readers: Mutex::default(),
             broken: AtomicBool::new(false),
             lost: AtomicBool::new(false),
+            remembers: AtomicBool::new(false),
             meter: OnceLock::new(),
         })
     }
@@ -165,6 +168,15 @@ impl Live {
     pub(super) fn lose(&self) {
         self.lost.store(true, Ordering::Relaxed);
         self.stop(StopCause::Lost, OffsetDateTime::UNIX_EPOCH);
+    }
+
+    /// It writes to the memory of its conversation.
+    pub(in crate::runs) fn remember(&self) {
+        self.remembers.store(true, Ordering::Relaxed);
+    }
+
+    pub(in crate::runs) fn remembers(&self) -> bool {
+        self.remembers.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_lost(&self) -> bool {

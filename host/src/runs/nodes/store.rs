@@ -93,6 +93,7 @@ struct ClaimedRow {
     digest: Vec<u8>,
     model: Option<String>,
     guardrails: Option<serde_json::Value>,
+    settings: Option<serde_json::Value>,
     name: String,
 }
 
@@ -109,7 +110,9 @@ impl ClaimedRow {
                 channel: None,
                 model: self.model.unwrap_or_else(|| "default".to_owned()),
                 is_guardrail: false,
+                is_provider: false,
                 guardrails: Arc::new(agents::declared(self.guardrails)),
+                settings: Arc::new(agents::configured(self.settings)),
                 is_deleted: false,
             },
             row: NewRow {
@@ -174,7 +177,7 @@ pub(super) async fn claim(
              r.input::text as "input!", r.seed, r.deadline_at, r.fuel_max, r.limits_digest,
              r.conversation_id as "conversation: ConversationId", r.created_by, r.created_at, r.traceparent, r.term, r.deaths,
              r.cancel_requested_at, c.state as was, r.suspended_usage::text as suspended_usage, v.digest,
-             v.manifest ->> 'model' as model, v.manifest -> 'guardrails' as guardrails,
+             v.manifest ->> 'model' as model, v.manifest -> 'guardrails' as guardrails, v.manifest -> 'settings' as settings,
              (select a.name from agents a where a.org_id = r.org_id and a.id = r.agent_id) as "name!""#,
         node.0,
         dead_after_ms,
@@ -213,7 +216,7 @@ pub(super) async fn claim_due(
              r.input::text as "input!", r.seed, r.deadline_at, r.fuel_max, r.limits_digest,
              r.conversation_id as "conversation: ConversationId", r.created_by, r.created_at, r.traceparent, r.term, r.deaths,
              r.cancel_requested_at, c.state as was, r.suspended_usage::text as suspended_usage, v.digest,
-             v.manifest ->> 'model' as model, v.manifest -> 'guardrails' as guardrails,
+             v.manifest ->> 'model' as model, v.manifest -> 'guardrails' as guardrails, v.manifest -> 'settings' as settings,
              (select a.name from agents a where a.org_id = r.org_id and a.id = r.agent_id) as "name!""#,
         node.0,
         now,

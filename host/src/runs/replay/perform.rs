@@ -157,6 +157,9 @@ impl Runs {
         let of = Of {
             model: &resolved.model,
             agent: &resolved.name,
+            settings: &resolved.settings,
+            // All that is remembered is in the journal.
+            conversation: None,
             record: &attempt.record,
             tokens: &attempt.tokens,
             gate: &billing::Gate::open(),

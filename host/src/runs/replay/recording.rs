@@ -8,6 +8,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{NOT_ENDED, store};
+use crate::agents::Settings;
 use crate::agents::channels::By;
 use crate::guardrails::redact::{Counts, Set, json};
 use crate::guardrails::{At, Guard};
@@ -35,6 +36,8 @@ pub struct Recording {
     pub version: i32,
     pub started_at_ms: u64,
     pub messages: Vec<Message>,
+    /// The settings of the version, which hold no credential.
+    pub settings: Settings,
     /// Everything the guest was answered, in order.
     pub steps: Vec<RecordedStep>,
     /// Everything that was said, without what was withdrawn.
@@ -111,6 +114,7 @@ impl Runs {
             version: view.version,
             started_at_ms: epoch_ms(view.created_at),
             messages,
+            settings: (*resolved.settings).clone(),
             steps: steps.collect(),
             said,
             rewritten: rules.redacts_output() || rules.components().next().is_some(),

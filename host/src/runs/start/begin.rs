@@ -55,6 +55,9 @@ impl Runs {
                 "It is a guardrail component: name it in an agent's guardrails as `component=…`.";
             return Err(NOT_AN_AGENT.because(what));
         }
+        if resolved.is_provider {
+            return Err(NOT_AN_AGENT.because("It only offers tools: start an agent."));
+        }
         let version = (resolved.agent.0, resolved.version);
         let limits = self
             .inner

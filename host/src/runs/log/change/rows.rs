@@ -76,6 +76,9 @@ impl<'a> Rows<'a> {
             let held: Vec<_> = held.map(|(key, _)| (key.org, key.run.0)).collect();
             billing::caps::release(tx, &held).await?;
         }
+        let remembering = self.answers.iter().copied().filter(|a| a.remembers);
+        let remembering: Vec<&Answer> = remembering.collect();
+        conversations::remember(tx, &remembering).await?;
         conversations::answer(tx, &self.answers).await?;
         announce(tx, self.notices.iter().copied()).await
     }

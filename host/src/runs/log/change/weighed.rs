@@ -105,6 +105,8 @@ fn end(content: String) -> Change {
         content,
         stop_reason: "completed".to_owned(),
         at: AT,
+        remembers: false,
+        hides_pii: false,
     };
     let end = End {
         state: "completed",
