@@ -133,7 +133,7 @@ mod tests {
         ]);
         assert_eq!(
             answers(&transcript)[3],
-            Ok(r#"[{"name":"egg","amount":1},{"name":"milk","amount":1}]"#.to_owned())
+            Ok(r#"[{"amount":1,"name":"egg"},{"amount":1,"name":"milk"}]"#.to_owned())
         );
         assert_eq!(transcript.outcome, Ok(Outcome::EndTurn));
     }
@@ -169,7 +169,7 @@ mod tests {
             said[1],
             Ok("1 thing would be lost; nothing was changed".to_owned())
         );
-        assert_eq!(said[2], Ok(r#"[{"name":"egg","amount":1}]"#.to_owned()));
+        assert_eq!(said[2], Ok(r#"[{"amount":1,"name":"egg"}]"#.to_owned()));
         assert_eq!(said[4], Ok("[]".to_owned()));
     }
 
