@@ -189,6 +189,22 @@ const PLANTED: &[Planted] = &[
          where id = $1",
         "its conversation does not wait for it",
     ),
+    planted(
+        "I17",
+        "insert into conversation_memory (org_id, conversation_id, key, value, run_id, written_at, hides_pii)
+         select org_id, gen_random_uuid(), 'k', 'v', id, now(), false from runs where id = $1",
+        "wrote, and is archived",
+    ),
+    planted(
+        "I17",
+        "with begun as (
+           insert into conversations (org_id, id, agent_id, key_id, turns, created_at)
+           select org_id, id, agent_id, created_by, 0, now() from runs where id = $1 returning org_id, id),
+         of as (update runs set conversation_id = id where id = $1)
+         insert into conversation_memory (org_id, conversation_id, key, value, run_id, written_at, hides_pii)
+         select org_id, id, 'k', 'v', id, now(), false from begun",
+        "did not write last",
+    ),
 ];
 
 /// A run with everything in it that an invariant is about.
@@ -244,6 +260,7 @@ async fn found(db: &PgPool, planted: &Planted, run: uuid::Uuid, key: &str) -> Ve
         "billing_rows",
         "billing_days",
         "conversations",
+        "conversation_memory",
     ];
     for table in tables {
         let keep = format!("create table kept_{table} as table {table}");

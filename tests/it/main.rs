@@ -41,5 +41,6 @@ mod snapshots;
 mod support;
 mod tidy;
 mod traces;
+mod unpack;
 mod uploads;
 mod webhooks;

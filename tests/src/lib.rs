@@ -14,6 +14,7 @@ pub mod provider;
 pub mod raw;
 pub mod receiver;
 pub mod stripe;
+pub mod tarball;
 
 pub use client::Client;
 pub use host::TestHost;

@@ -52,4 +52,8 @@ pub const CHECKED: &[(&str, &str)] = &[
         "I16",
         "a conversation has a question for each of its runs and an answer for each that ended; an open run of one is the one it waits for",
     ),
+    (
+        "I17",
+        "what a conversation remembers is what the last of its ended runs to write it wrote; an archived one remembers nothing",
+    ),
 ];

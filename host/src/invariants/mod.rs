@@ -48,6 +48,7 @@ pub async fn check(db: &PgPool) -> Result<Vec<Violation>> {
     tell("I14", store::panics(&mut *tx, TOLD_MAX).await?);
     tell("I15", store::wrong_blocks(&mut *tx, TOLD_MAX).await?);
     tell("I16", store::wrong_conversations(&mut *tx, TOLD_MAX).await?);
+    tell("I17", store::wrong_memories(&mut *tx, TOLD_MAX).await?);
     tx.commit().await?;
     Ok(violations)
 }

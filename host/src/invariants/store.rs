@@ -270,6 +270,36 @@ pub(super) async fn wrong_conversations(
     Ok(found.fetch_all(db).await?)
 }
 
+/// What is remembered is what the run that is named wrote last, and no later one of the conversation.
+pub(super) async fn wrong_memories(db: impl PgExecutor<'_>, limit: i64) -> Result<Vec<String>> {
+    let found = sqlx::query_scalar!(
+        r#"select format('conv_%s remembers what run_%s %s', replace(m.conversation_id::text, '-', ''),
+             replace(m.run_id::text, '-', ''), w.what) as "what!"
+           from conversation_memory m
+           left join conversations c on c.org_id = m.org_id and c.id = m.conversation_id
+           left join runs r on r.org_id = m.org_id and r.id = m.run_id
+           left join conversation_messages q on q.org_id = m.org_id and q.conversation_id = m.conversation_id
+             and q.run_id = m.run_id and q.role = 'user'
+           cross join lateral (select case
+             when c.id is null or c.archived_at is not null then 'wrote, and is archived'
+             when r.conversation_id is distinct from m.conversation_id then 'of another conversation wrote'
+             when r.ended_at is null then 'wrote, which goes on'
+             when m.value is distinct from (select s.request ->> 'value' from run_steps s
+               where s.org_id = m.org_id and s.run_id = m.run_id and s.kind in ('memory.set', 'memory.delete')
+                 and s.status = 'ok' and s.request ->> 'key' = m.key order by s.seq desc limit 1) then 'did not write last'
+             when exists (select from conversation_messages l
+               join runs n on n.org_id = l.org_id and n.id = l.run_id and n.ended_at is not null
+               join run_steps s on s.org_id = l.org_id and s.run_id = l.run_id
+               where l.org_id = m.org_id and l.conversation_id = m.conversation_id and l.role = 'user' and l.turn > q.turn
+                 and s.kind in ('memory.set', 'memory.delete') and s.status = 'ok' and s.request ->> 'key' = m.key)
+               then 'wrote before another did'
+             end as what) w
+           where w.what is not null limit $1"#,
+        limit
+    );
+    Ok(found.fetch_all(db).await?)
+}
+
 /// What rows can tell without a clock: an event that later attempts have passed by, a delivery no queue knows of, and a
 /// final state that its attempts do not bear out.
 pub(super) async fn untold(db: impl PgExecutor<'_>, limit: i64) -> Result<Vec<String>> {

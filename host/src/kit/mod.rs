@@ -15,6 +15,7 @@ pub mod random;
 pub mod secret;
 pub mod tasks;
 pub mod trace;
+pub mod unpack;
 
 pub use base::Base;
 pub use clock::Clock;

@@ -8,12 +8,10 @@
 
 use std::time::{Duration, Instant};
 
-use bulkhead::sandbox::{
-    AgentPre, Config, Fault, Host, Limit, Limits, Meter, Sandbox, invoke, wasi,
-};
+use bulkhead::sandbox::{Config, Fault, Host, Limit, Limits, Meter, Sandbox, invoke, wasi};
 use bulkhead_tests::raw::Raw;
 use time::macros::datetime;
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::{Component, InstancePre, Linker};
 
 struct Asked(Host);
 
@@ -42,7 +40,7 @@ fn engine() -> Sandbox {
     Sandbox::new(config).unwrap()
 }
 
-fn describes(sandbox: &Sandbox, describe: &str) -> AgentPre<Asked> {
+fn describes(sandbox: &Sandbox, describe: &str) -> InstancePre<Asked> {
     let raw = Raw {
         describe,
         ..Raw::default()
@@ -51,7 +49,7 @@ fn describes(sandbox: &Sandbox, describe: &str) -> AgentPre<Asked> {
     let mut linker = Linker::new(sandbox.engine());
     wasi::add_to_linker::<Asked>(&mut linker).unwrap();
     linker.instance("bulkhead:agent/types@0.1.0").unwrap();
-    AgentPre::new(linker.instantiate_pre(&component).unwrap()).unwrap()
+    linker.instantiate_pre(&component).unwrap()
 }
 
 #[tokio::test]
@@ -77,5 +75,5 @@ async fn a_guest_that_ends_within_the_second_is_left_alone() {
     let sandbox = engine();
     let pre = describes(&sandbox, "(i32.const 1024)");
     let ended = invoke::describe(sandbox, pre, asked(1_000_000), Duration::ZERO).await;
-    assert_eq!(ended.unwrap().0.name, "raw");
+    assert_eq!(ended.unwrap().manifest.unwrap().name, "raw");
 }
