@@ -9,7 +9,6 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -45,9 +44,8 @@ impl Script {
     pub(super) async fn start(tasks: &Tasks) -> std::io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let (lines, address) = (Lines::default(), listener.local_addr()?);
-        let router = Router::new()
-            .route("/v1/chat/completions", post(answer))
-            .with_state(lines.clone());
+        // One thing is ever asked of it, wherever below its address.
+        let router = Router::new().fallback(answer).with_state(lines.clone());
         tasks.spawn(serve(listener, router, tasks.clone(), Duration::ZERO));
         Ok(Self { lines, address })
     }
