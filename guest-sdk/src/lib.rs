@@ -17,12 +17,10 @@ pub mod clock;
 pub mod guardrails;
 pub mod knowledge;
 pub mod log;
-pub mod memory;
 #[cfg(not(target_family = "wasm"))]
 pub mod mock;
 pub mod model;
 pub mod output;
-pub mod settings;
 pub mod tools;
 
 #[cfg(target_family = "wasm")]
@@ -30,6 +28,7 @@ pub mod tools;
 pub mod bindings;
 mod error;
 mod host;
+mod kept;
 mod turn;
 
 pub use agent::Agent;
@@ -125,6 +124,7 @@ pub use bulkhead_sdk_macros::guardrail;
 #[doc(inline)]
 pub use bulkhead_sdk_macros::tool;
 pub use error::{Error, Result};
+pub use kept::{memory, settings};
 pub use tools::{Args, Tool};
 pub use turn::{Message, Outcome, Speaker, Turn};
 

@@ -1,5 +1,6 @@
 //! Assembly: every room made once, in order of what it needs, and handed to the routes by `FromRef`.
 
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,9 +30,12 @@ use crate::sandbox::compile::Artifacts;
 use crate::sandbox::{self, Sandbox, Scheduler};
 use crate::webhooks::Webhooks;
 
-/// The rooms of a running host. Cheap to clone.
+/// The rooms of a running host. Cheap to clone, as each layer of the service does for each request.
 #[derive(Clone)]
-pub struct App {
+pub struct App(Arc<Rooms>);
+
+/// What `App` hands out.
+pub struct Rooms {
     pub db: PgPool,
     pub clock: Clock,
     pub ids: Ids,
@@ -117,7 +121,7 @@ impl App {
             config: config.runs.clone(),
         });
         let idempotency = idempotency(&base, seal, (&identity, &limits), &config);
-        Ok(Self {
+        Ok(Self(Arc::new(Rooms {
             db: base.db,
             clock: base.clock,
             ids: base.ids,
@@ -140,7 +144,15 @@ impl App {
             idempotency,
             config: Arc::new(config),
             draining: watch::Sender::new(false),
-        })
+        })))
+    }
+}
+
+impl Deref for App {
+    type Target = Rooms;
+
+    fn deref(&self) -> &Rooms {
+        &self.0
     }
 }
 

@@ -19,6 +19,7 @@ use crate::tidy::{read, sources};
 
 /// An item of the contract, and what is said of it.
 #[derive(Debug)]
+#[expect(dead_code, reason = "where it stands is printed")]
 struct Item {
     place: String,
     code: String,

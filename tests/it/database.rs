@@ -60,6 +60,35 @@ async fn a_host_that_is_silent_in_a_transaction_loses_it() {
 }
 
 #[tokio::test]
+async fn a_table_that_has_grown_is_counted_soon() {
+    let database = database::fresh().await;
+    let (url, rows) = (
+        database.url(),
+        "insert into mine select generate_series(1, ",
+    );
+    let pool = bulkhead::kit::db::connect(url, 1).await.unwrap();
+    // Nobody but the host counts it.
+    ask(
+        url,
+        "create table mine (id int) with (autovacuum_enabled = false)",
+    )
+    .await;
+    let counted =
+        "select (last_analyze is not null)::text from pg_stat_user_tables where relname = 'mine'";
+    for (more, told) in [(100, "false"), (1, "true")] {
+        ask(url, &format!("{rows}{more})")).await;
+        let there = "select n_live_tup::text from pg_stat_user_tables where relname = 'mine'";
+        let expected = if more == 100 { "100" } else { "101" };
+        while ask(url, there).await != expected {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        bulkhead::kit::db::analyze_grown(&pool).await.unwrap();
+        assert_eq!(ask(url, counted).await, told);
+    }
+    pool.close().await;
+}
+
+#[tokio::test]
 async fn the_keeper_ends_with_its_last_guest_and_takes_everything_with_it() {
     let (outer, begin) = (Folder::new(), std::time::Instant::now());
     let folder = outer.join("keeper");

@@ -24,6 +24,9 @@ fn streams() -> usize {
     given.ok().and_then(|text| text.parse().ok()).unwrap_or(500)
 }
 
+/// What a stream may keep of its host's memory, in KiB.
+const EACH_MAX: f64 = 96.0;
+
 /// A host in a process of its own.
 async fn serve(host: &TestHost, data: &Path) -> (Child, String) {
     let mut child = Command::new(program())
@@ -111,11 +114,10 @@ async fn readers_of_a_silent_run() {
             sockets.push(open(&client, url, &run, 1).await);
         }
         let after = resident(process);
-        println!(
-            "{} idle streams on {what}: {:.1} KiB each",
-            streams(),
-            (after - before.min(after)) as f64 / 1024.0 / streams() as f64
-        );
+        let each = (after - before.min(after)) as f64 / 1024.0 / streams() as f64;
+        println!("{} idle streams on {what}: {each:.1} KiB each", streams());
+        // A connection that took a service of its own once took half a mebibyte.
+        assert!(each < EACH_MAX, "{what}: {each:.1} KiB each");
         if what == "another node" {
             // Every one of them hears the end.
             assert_eq!(client.cancel("sleep", &run).await.status, 202);

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 use self::wire::Request;
 
@@ -40,6 +41,8 @@ pub enum How {
     Unauthorized,
     /// 400, nothing done.
     Refuse,
+    /// 429, but not before the test lets it go; who asked is not waited for.
+    SlowLate,
 }
 
 /// A meter event that was taken.
@@ -65,6 +68,7 @@ struct State {
     asked: Vec<String>,
     under_way: BTreeMap<String, usize>,
     overlaps: Vec<String>,
+    late: Arc<Notify>,
     wrong: Vec<String>,
 }
 
@@ -129,6 +133,11 @@ impl Stripe {
         self.state().broken = customer.map(str::to_owned);
     }
 
+    /// Lets one late answer go.
+    pub fn let_go(&self) {
+        self.state().late.notify_one();
+    }
+
     pub fn metered(&self) -> Vec<Metered> {
         let state = self.state();
         let taken = state.metered.iter();
@@ -177,11 +186,16 @@ fn told(message: &str) -> Value {
 
 /// `false` where the connection closes.
 async fn answer(stream: &mut TcpStream, request: &Request, state: &Mutex<State>) -> bool {
-    let identifier = api::arrives(request, state);
+    let mut identifier = api::arrives(request, state);
     let how = lock(state).orders.pop_front();
     // Long enough for another to come in between.
     tokio::time::sleep(std::time::Duration::from_millis(3)).await;
     let failed = || (500, told("Something went wrong."));
+    if how == Some(How::SlowLate) {
+        api::leaves(identifier.take(), state);
+        let late = Arc::clone(&lock(state).late);
+        late.notified().await;
+    }
     let (status, body, more) = match how {
         Some(How::Reset) => {
             api::leaves(identifier, state);
@@ -195,6 +209,7 @@ async fn answer(stream: &mut TcpStream, request: &Request, state: &Mutex<State>)
             let after = format!("retry-after: {seconds}\r\n");
             (429, told("Too many requests."), after)
         }
+        Some(How::SlowLate) => (429, told("Too many requests."), String::new()),
         Some(How::Refuse) => (400, told("No such meter."), String::new()),
         Some(How::Unauthorized) => {
             let key = request.authorization();

@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
-use axum::{Extension, Router};
+use axum::Router;
 use hyper::server::conn::http1::Builder;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
+use tower_http::add_extension::AddExtension;
 
 use super::request::Peer;
 use crate::kit::Tasks;
@@ -39,7 +40,8 @@ pub async fn serve(listener: TcpListener, router: Router, tasks: Tasks, grace: D
         };
         // Events are small and must not wait for one another.
         let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(router.clone().layer(Extension(Peer(peer))));
+        // Around the router, not a layer of it: that would make every route anew, half a mebibyte for each connection.
+        let service = TowerToHyperService::new(AddExtension::new(router.clone(), Peer(peer)));
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         let watched = graceful.watch(connection);
         tasks.spawn(async move {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bulkhead_tests::host::eventually;
 use bulkhead_tests::stripe::How;
 
-use super::{charging_within, count, reports, told, uses};
+use super::{charging_within, count, reports, to_reconcile, told, uses};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_dies_in_a_post_charges_once() {
@@ -54,4 +54,38 @@ async fn a_host_that_dies_in_a_post_charges_once() {
         second.stop().await;
         drop(gone);
     }
+}
+
+/// A host that hears after its lease was lost: what the next one wrote meanwhile stands.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_comes_late_takes_nothing_back() {
+    let (first, stripe, client) = charging_within(50_000).await;
+    reports(&first).await;
+    let second = first.join().await;
+    uses(&client).await;
+    stripe.order(&[How::SlowLate, How::DoAndReset]);
+    let billing = first.host().app.billing.clone();
+    billing.fold().await.unwrap();
+    let meanwhile = async {
+        eventually("it is sent", async || stripe.asked().len() == 1).await;
+        first.clock().advance(Duration::from_secs(121));
+        second.host().app.billing.export().await.unwrap();
+        assert_eq!((stripe.asked().len(), told(&stripe, "runs")), (2, 1));
+        // Nothing of the first attempt arrived; of the second nobody knows.
+        stripe.let_go();
+    };
+    let (silent, ()) = tokio::join!(billing.export(), meanwhile);
+    silent.unwrap();
+    let unknown =
+        "billing_rows where state = 'attempted' and attempts = 2 and first_attempt_at is not null";
+    assert_eq!(count(&second, unknown).await, 1);
+    first.clock().advance(Duration::from_secs(24 * 3_600));
+    reports(&second).await;
+    assert_eq!(to_reconcile(&second).await[0].reason, "outcome_unknown");
+    assert_eq!(stripe.asked().len(), 2, "never blindly");
+    stripe.assert_well_used();
+    second.stop().await;
+    // A host waits for whoever may still write.
+    drop(billing);
+    first.stop().await;
 }
