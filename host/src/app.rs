@@ -85,9 +85,7 @@ impl App {
         let identity = Identity::new(&base);
         let conversations = Conversations::new(&base, config.conversations.clone());
         let guardrails = Guardrails::new(&base, config.guardrails.clone());
-        let billing = Billing::new(&base, Egress::new()?, config.billing.clone())
-            .map_err(|what| BAD_CONFIG.because(what))?;
-        billing.check_tiers().await?;
+        let billing = billing(&base, &config).await?;
         let audit = Audit::open(&base, &seal, audit_config(&config)).await?;
         let refusals = Refusals::new(&base, config.audit.refusals_per_minute);
         let agents = Agents::new(agents::Parts {
@@ -164,6 +162,13 @@ async fn base(parts: &Parts, config: &Config) -> Result<(Base, Egress)> {
     base.tracing =
         Tracing::start(&config.tracing, &base, &egress).map_err(|what| BAD_CONFIG.because(what))?;
     Ok((base, egress))
+}
+
+async fn billing(base: &Base, config: &Config) -> Result<Billing> {
+    let billing = Billing::new(base, Egress::new()?, config.billing.clone())
+        .map_err(|what| BAD_CONFIG.because(what))?;
+    billing.check_tiers().await?;
+    Ok(billing)
 }
 
 /// Guardrail components are found among the agents, which know nothing of who is judged.

@@ -45,7 +45,7 @@ fn recorded() -> Value {
     let schema = (time::TOOL.input_schema)();
     let tools =
         json!([{ "name": "time", "description": "Tells the time.", "input_schema": schema }]);
-    let mut more = opening.as_array().unwrap().clone();
+    let mut more = opening.as_array().expect("it is a list").clone();
     more.push(json!({ "role": "Assistant", "parts": [call] }));
     let result = json!({ "id": "c1", "content": "1970-01-01T00:00:02.000Z", "failed": false });
     more.push(json!({ "role": "Tool", "parts": [{ "ToolResult": result }] }));
@@ -214,7 +214,10 @@ fn a_failed_generation_fails_again() {
     assert!(transcript.outcome.is_err_and(|error| error.is_from_model()));
     let mut refused = recorded();
     refused["steps"][1]["response"] = json!({ "err": { "Unavailable": "no index" } });
-    refused["steps"].as_array_mut().unwrap().truncate(2);
+    refused["steps"]
+        .as_array_mut()
+        .expect("it is a list")
+        .truncate(2);
     refused["said"] = json!([]);
     refused["stop_reason"] = json!("guest_error");
     recording(&refused).replay(clerk);
@@ -225,7 +228,10 @@ fn a_file_that_is_no_recording_says_what_to_do() {
     let mut stopped = recorded();
     stopped["stop_reason"] = json!("cancelled");
     let mut lacking = recorded();
-    lacking.as_object_mut().unwrap().remove("steps");
+    lacking
+        .as_object_mut()
+        .expect("it is an object")
+        .remove("steps");
     for (text, why) in [
         ("{".to_owned(), "is no JSON"),
         ("{}".to_owned(), "`bulkhead runs export` makes one"),

@@ -37,7 +37,7 @@ pub fn put(
         amount: amount.unwrap_or(1),
     };
     if item.amount == 0 {
-        return Err("an amount is at least 1: `remove` takes something off the list")?;
+        Err("an amount is at least 1: `remove` takes something off the list")?;
     }
     list::put(&item)?;
     Ok(item)
@@ -86,7 +86,7 @@ pub fn tools(turn: Turn) -> Result<Outcome> {
 fn normal(name: &str) -> Result<String> {
     let name = name.trim().to_lowercase();
     if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
-        return Err(format!(
+        Err(format!(
             "a name has 1 to {NAME_BYTES_MAX} bytes, on one line"
         ))?;
     }

@@ -227,7 +227,10 @@ async fn a_recorded_run_is_a_native_test() {
     let exported = built(as_client(&client, &host.url(), &words)).await;
     assert_eq!(exported.status, 0, "{exported:?}");
     let text = std::fs::read_to_string(&fixture).unwrap();
-    assert!(!text.contains("ghp_") && text.contains("[secret]"), "{text}");
+    assert!(
+        !text.contains("ghp_") && text.contains("[secret]"),
+        "{text}"
+    );
     let recorded: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(
         (&recorded["bulkhead_recording"], &recorded["run"]),
@@ -349,7 +352,10 @@ async fn two_agents_are_no_component() {
     replace(&code, "#[cfg(test)]", second);
     let ended = tested(&project, &["--skip-native"]).await;
     assert_eq!(ended.status, 1, "{ended:?}");
-    for told in ["A_COMPONENT_IS_ONE_AGENT_OR_ONE_GUARDRAIL", "does not build"] {
+    for told in [
+        "A_COMPONENT_IS_ONE_AGENT_OR_ONE_GUARDRAIL",
+        "does not build",
+    ] {
         assert!(
             ended.stderr.contains(told),
             "{told} is not in {}",
