@@ -68,6 +68,7 @@ impl Bench {
         let options = Options {
             data: folder.to_path_buf(),
             path: path(),
+            folders: bulkhead::postgres::find::usual_folders(),
             durable: true,
         };
         let postgres = Postgres::start(options)

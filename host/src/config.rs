@@ -92,6 +92,13 @@ pub struct Surroundings {
     pub master_key: Option<Secret>,
     /// `PATH`.
     pub path: Option<OsString>,
+    /// `BULKHEAD_POSTGRES_PATH`: the folders PostgreSQL's programs are looked for in, instead of `PATH` and the usual
+    /// ones; empty for none.
+    pub postgres_path: Option<OsString>,
+    /// `BULKHEAD_NPM_REGISTRY`, else npm's own `npm_config_registry`.
+    pub npm_registry: Option<String>,
+    /// `HOME`.
+    pub home: Option<PathBuf>,
     /// `NO_COLOR`: whoever sets it wants none.
     pub no_color: bool,
 }
@@ -129,6 +136,12 @@ impl Surroundings {
             database_url: secret("DATABASE_URL"),
             master_key: secret("BULKHEAD_MASTER_KEY"),
             path: std::env::var_os("PATH"),
+            postgres_path: std::env::var_os("BULKHEAD_POSTGRES_PATH"),
+            npm_registry: ["BULKHEAD_NPM_REGISTRY", "npm_config_registry"]
+                .iter()
+                .filter_map(|name| std::env::var(name).ok())
+                .find(|value| !value.is_empty()),
+            home: std::env::var_os("HOME").map(PathBuf::from),
             no_color: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
         }
     }

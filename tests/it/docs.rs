@@ -326,6 +326,7 @@ async fn commands_work_as_they_stand() {
             .envs(environment);
         shell
             .env("BULKHEAD_API_KEY", &client.key)
+            .env("DATABASE_URL", host.database_url())
             .env("PATH", path_with(&programs));
         let ran = tokio::task::spawn_blocking(move || shell.output()).await;
         let ran = ran.expect("nothing panics there").expect("bash is there");

@@ -28,6 +28,7 @@ mod metrics;
 mod models;
 mod nodes;
 mod operations;
+mod package;
 mod postgres;
 mod providers;
 mod replay;

@@ -497,6 +497,7 @@ fn options(data: &Path) -> Options {
     Options {
         data: data.into(),
         path: path(),
+        folders: usual_folders(),
         durable: false,
     }
 }

@@ -14,17 +14,41 @@ use tokio::process::{Child, Command};
 use super::terminal::{Failure, Output};
 
 pub(super) const TARGET: &str = "wasm32-wasip2";
-const PROFILE: &str = "guest";
-/// The profile, for a workspace that does not have it: what Bulkhead's own says.
-const PROFILE_SETTINGS: [&str; 7] = [
-    "inherits='release'",
-    "debug=false",
-    "opt-level='s'",
-    "lto=true",
-    "codegen-units=1",
-    "panic='abort'",
-    "strip=true",
-];
+
+/// What a component is built for. Each is a profile of cargo's, given to it where a workspace does not have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum For {
+    /// To be shipped: small, and quickly compiled by hosts. What Bulkhead's own workspace says.
+    Hosts,
+    /// To be seen: soon after a save. As optimised, but crate by crate, and only what changed.
+    Author,
+}
+
+impl For {
+    fn profile(self) -> &'static str {
+        match self {
+            Self::Hosts => "guest",
+            Self::Author => "guest-dev",
+        }
+    }
+
+    fn settings(self) -> [&'static str; 8] {
+        let [lto, units, incremental] = match self {
+            Self::Hosts => ["lto=true", "codegen-units=1", "incremental=false"],
+            Self::Author => ["lto='off'", "codegen-units=16", "incremental=true"],
+        };
+        [
+            "inherits='release'",
+            "debug=false",
+            "opt-level='s'",
+            "panic='abort'",
+            "strip=true",
+            lto,
+            units,
+            incremental,
+        ]
+    }
+}
 
 /// A built component.
 #[derive(Debug)]
@@ -34,8 +58,14 @@ pub(super) struct Built {
     pub(super) wasm: PathBuf,
 }
 
+/// Whether a folder holds an agent's project, by its look.
+pub(super) fn is_project(folder: &Path) -> bool {
+    let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
+    manifest.lines().any(|line| line.trim() == "[package]")
+}
+
 /// Builds the crate in `folder`. cargo's own words go to stderr.
-pub(super) async fn build(folder: &Path, out: Output) -> Result<Built, Failure> {
+pub(super) async fn build(folder: &Path, aim: For, out: Output) -> Result<Built, Failure> {
     let manifest = folder.join("Cargo.toml");
     if !manifest.is_file() {
         let detail = format!(
@@ -62,16 +92,17 @@ pub(super) async fn build(folder: &Path, out: Output) -> Result<Built, Failure> 
     let mut cargo = Command::new("cargo");
     cargo
         .current_dir(folder)
-        .args(["build", "--target", TARGET, "--profile", PROFILE, "--lib"]);
+        .args(["build", "--target", TARGET, "--lib"])
+        .args(["--profile", aim.profile()]);
     cargo.args([
         "--message-format",
         "json-render-diagnostics",
         "--target-dir",
     ]);
     cargo.arg(metadata.target_directory.join("guests"));
-    if !defines_profile(&metadata.workspace_root) {
-        for setting in PROFILE_SETTINGS {
-            cargo.args(["--config", &format!("profile.{PROFILE}.{setting}")]);
+    if !defines(&metadata.workspace_root, aim.profile()) {
+        for setting in aim.settings() {
+            cargo.args(["--config", &format!("profile.{}.{setting}", aim.profile())]);
         }
     }
     let (status, messages) = run(cargo, Stdio::inherit()).await?;
@@ -155,12 +186,12 @@ async fn metadata(folder: &Path) -> Result<Metadata, Failure> {
     Ok(serde_json::from_slice(&metadata)?)
 }
 
-fn defines_profile(workspace: &Path) -> bool {
+fn defines(workspace: &Path, profile: &str) -> bool {
     // A manifest that cannot be read is cargo's to complain about.
     let manifest = std::fs::read_to_string(workspace.join("Cargo.toml")).unwrap_or_default();
     manifest
         .lines()
-        .any(|line| line.trim() == format!("[profile.{PROFILE}]"))
+        .any(|line| line.trim() == format!("[profile.{profile}]"))
 }
 
 /// The component among what cargo says it made.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::build::build;
+use super::build::{For, build};
 use super::client::{Client, Target};
 use super::publishers::signature;
 use super::terminal::view::{at, bytes, number};
@@ -50,7 +50,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args, out: Output) -> Result<(), Failure> {
     let client = args.target.client()?;
     let file = if args.from.is_dir() {
-        build(&args.from, out).await?.wasm
+        build(&args.from, For::Hosts, out).await?.wasm
     } else {
         args.from
     };

@@ -14,6 +14,7 @@ use super::{
     error::Error,
     find::{Binaries, Search},
     log::last_lines,
+    package,
     place::{Place, remove},
 };
 
@@ -23,12 +24,33 @@ const UNFINISHED: &str = "postgres.new-";
 /// Repairs or makes the cluster and says which programs serve it.
 pub(super) async fn prepare(place: &Place, options: &Options) -> Result<Binaries, Error> {
     let made_by = tidy(place)?;
-    let search = Search::usual(options.path.as_deref(), made_by);
-    let binaries = search.run_as(&place.account, &place.cluster())?;
+    let binaries = programs(place, options, made_by)?;
     if made_by.is_none() {
         make(place, &binaries, options.durable).await?;
     }
     Ok(binaries)
+}
+
+impl Options {
+    /// The programs a start would use, or the error it would end with for want of them.
+    pub fn look(&self) -> Result<Binaries, Error> {
+        let place = Place::settle(&self.data)?;
+        let cluster = place.cluster();
+        let made_by = made_by(&cluster).map_err(|error| Error::io("read", cluster, error))?;
+        programs(&place, self, made_by)
+    }
+}
+
+/// What is installed, else what was fetched for this database.
+fn programs(place: &Place, options: &Options, major: Option<u32>) -> Result<Binaries, Error> {
+    let mut folders = options.folders.clone();
+    folders.extend(package::found(place.base()));
+    let search = Search {
+        path: options.path.as_deref(),
+        folders,
+        major,
+    };
+    search.run_as(&place.account, &place.cluster())
 }
 
 /// Removes what interrupted starts left, puts aside what is no cluster, and says which major

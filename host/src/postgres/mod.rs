@@ -9,6 +9,7 @@ mod error;
 pub mod find;
 mod lock;
 mod log;
+pub mod package;
 mod place;
 mod probe;
 mod server;
@@ -28,6 +29,8 @@ pub struct Options {
     pub data: PathBuf,
     /// The value of `PATH`, read by the configuration.
     pub path: Option<OsString>,
+    /// Where programs are looked for after it, usually [`find::usual_folders`].
+    pub folders: Vec<PathBuf>,
     /// False gives up every promise about power cuts for speed: for tests only.
     pub durable: bool,
 }

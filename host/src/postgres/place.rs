@@ -181,6 +181,14 @@ impl Place {
     }
 }
 
+/// Where the files of a data folder's database are, looked at from outside: nothing is made and nothing held.
+pub(super) fn base_of(data: &Path) -> PathBuf {
+    match fs::read(data.join(POINTER)) {
+        Ok(base) => PathBuf::from(OsStr::from_bytes(base.trim_ascii_end())),
+        Err(_) => data.to_owned(),
+    }
+}
+
 /// Removes a file or a whole folder; missing is fine.
 pub(super) fn remove(path: &Path) -> Result<(), Error> {
     let removed = match fs::symlink_metadata(path) {

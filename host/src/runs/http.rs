@@ -20,7 +20,7 @@ use utoipa_axum::routes;
 use super::log::http::{event_stream, wants_stream};
 use super::log::stream::{Source, Stream};
 use super::start::{NewRun, Started};
-use super::view::RunView;
+use super::view::{RunView, Turn};
 use super::{RunId, Runs, store};
 use crate::identity::{Caller, Identity, Read, Run};
 use crate::kit::http::idempotency::{Repeat, Replay};
@@ -28,6 +28,8 @@ use crate::kit::http::{Body, Cursor, Page, Params, Problem, Query};
 use crate::kit::{Error, Result};
 
 const WAIT_MAX_S: u64 = 60;
+/// How many runs are told of as turns, at most, each time one looks.
+const TURNS: i64 = 200;
 
 pub fn router<S>() -> OpenApiRouter<S>
 where
@@ -235,6 +237,11 @@ impl Runs {
 
     pub(super) async fn exists(&self, caller: &Caller, agent: &str, run: RunId) -> Result<bool> {
         store::exists(&self.inner.db, (caller.org, agent, run)).await
+    }
+
+    /// The newest runs of all agents that have ended, newest first.
+    pub async fn turns(&self, caller: &Caller) -> Result<Vec<Turn>> {
+        store::turns(&self.inner.db, caller.org, TURNS).await
     }
 
     async fn list(&self, caller: &Caller, agent: &str, query: ListQuery) -> Result<Page<RunView>> {

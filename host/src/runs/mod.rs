@@ -35,7 +35,7 @@ use crate::sandbox::{Sandbox, Scheduler};
 pub use parts::{Config, Parts};
 pub use receipt::{Receipt, Usage};
 pub use start::NewRun;
-pub use view::RunView;
+pub use view::{RunView, Turn};
 
 id!(RunId, "run_", "A run.");
 id!(NodeId, "node_", "A host that runs runs.");

@@ -4,7 +4,7 @@ use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 
 use super::log::record::Key;
-use super::view::{RunView, StepTokens, StepView};
+use super::view::{RunView, StepTokens, StepView, Turn};
 use super::{NodeId, RunId, Usage};
 use crate::agents::AgentId;
 use crate::billing::{Money, UsageRecord};
@@ -207,6 +207,45 @@ pub(super) async fn list(
     .into_iter()
     .map(RunView::try_from)
     .collect()
+}
+
+/// Those of an organization's newest runs that have ended, newest first.
+pub(super) async fn turns(db: &PgPool, org: OrgId, newest: i64) -> Result<Vec<Turn>> {
+    let rows = sqlx::query!(
+        r#"select r.id as "run: RunId", a.name as agent, r.version, r.state, r.stop_reason, u.input_tokens as "input_tokens?",
+             u.output_tokens as "output_tokens?", u.estimated as "estimated?", u.fuel as "fuel?", u.wall_ms as "wall_ms?",
+             u.memory_peak_bytes as "memory_peak_bytes?", u.host_calls as "host_calls?"
+           from runs r
+           join agents a on a.org_id = r.org_id and a.id = r.agent_id
+           left join usage_records u on u.org_id = r.org_id and u.run_id = r.id
+           where r.org_id = $1 and r.ended_at is not null
+           order by r.id desc limit $2"#,
+        org.0,
+        newest,
+    )
+    .fetch_all(db)
+    .await?;
+    let rows = rows.into_iter();
+    let turns = rows.map(|row| {
+        let usage = row.fuel.map(|fuel| Usage {
+            input_tokens: row.input_tokens.unwrap_or(0),
+            output_tokens: row.output_tokens.unwrap_or(0),
+            estimated: row.estimated.unwrap_or(false),
+            fuel,
+            wall_ms: row.wall_ms.unwrap_or(0),
+            memory_peak_bytes: row.memory_peak_bytes.unwrap_or(0),
+            host_calls: row.host_calls.unwrap_or(0),
+        });
+        Turn {
+            run: row.run,
+            agent: row.agent,
+            version: row.version,
+            state: row.state,
+            stop_reason: row.stop_reason.unwrap_or_default(),
+            usage,
+        }
+    });
+    Ok(turns.collect())
 }
 
 /// Whether the agent has the run.

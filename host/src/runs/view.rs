@@ -78,6 +78,17 @@ pub struct RunView {
     pub(super) billed: Option<Option<Money>>,
 }
 
+/// A run that has ended, in short.
+#[derive(Clone, Debug)]
+pub struct Turn {
+    pub run: RunId,
+    pub agent: String,
+    pub version: i32,
+    pub state: String,
+    pub stop_reason: String,
+    pub usage: Option<Usage>,
+}
+
 /// What a run cost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Cost {

@@ -5,9 +5,11 @@
     reason = "a test that fails has done its work, and one story is told in one place"
 )]
 
+mod author;
 mod dev;
 mod help;
 mod init;
+mod path;
 pub(crate) mod program;
 mod refused;
 mod replay;

@@ -109,19 +109,23 @@ pub(crate) struct Dev {
 impl Dev {
     /// Starts one on a data folder, on a free port; panics with its words where it does not get ready.
     pub(crate) async fn start(data: &Path, more: &[&str]) -> Self {
-        let data = data.to_str().unwrap();
         let words = [
             "dev",
             "--data",
-            data,
+            data.to_str().unwrap(),
             "--listen",
             "127.0.0.1:0",
             "--output",
             "json",
         ];
-        let mut command = command(&[&words, more].concat());
+        let started = Self::try_start(command(&[&words, more].concat()), data).await;
+        started.unwrap_or_else(|said| panic!("not ready: {said:?}"))
+    }
+
+    /// Starts a `dev` that prints JSON; its words where it does not get ready.
+    pub(crate) async fn try_start(mut command: Command, data: &Path) -> Result<Self, String> {
         // A file takes whatever it says, also after nobody reads any more.
-        let log = Path::new(data).with_extension("log");
+        let log = data.with_extension("log");
         command
             .stdout(Stdio::piped())
             .stderr(std::fs::File::create(&log).unwrap());
@@ -130,9 +134,10 @@ impl Dev {
         let mut line = String::new();
         let reading = timeout(READY_WITHIN, stdout.read_line(&mut line)).await;
         reading.expect("it is ready in time").unwrap();
-        let ready = serde_json::from_str(&line)
-            .unwrap_or_else(|_| panic!("not ready: {:?}", std::fs::read_to_string(&log)));
-        Self { child, ready }
+        match serde_json::from_str(&line) {
+            Ok(ready) => Ok(Self { child, ready }),
+            Err(_) => Err(std::fs::read_to_string(&log).unwrap()),
+        }
     }
 
     pub(crate) fn pid(&self) -> u32 {

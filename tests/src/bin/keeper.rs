@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use bulkhead::postgres::find::usual_folders;
 use bulkhead::postgres::{Options, Postgres};
 use bulkhead_tests::{folder::set_mode, keeper};
 use nix::fcntl::{Flock, FlockArg};
@@ -95,6 +96,7 @@ async fn start(data: &Path) -> Result<Postgres, bulkhead::postgres::Error> {
     Postgres::start(Options {
         data: data.into(),
         path,
+        folders: usual_folders(),
         durable: false,
     })
     .await

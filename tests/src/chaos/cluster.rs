@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use bulkhead::kit::db;
+use bulkhead::postgres::find::usual_folders;
 use bulkhead::postgres::{Options, Postgres};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -125,6 +126,7 @@ impl Own {
         let options = Options {
             data: self.data(),
             path: std::env::var_os("PATH"),
+            folders: usual_folders(),
             durable: true,
         };
         let started = Postgres::start(options).await;

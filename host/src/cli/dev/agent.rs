@@ -11,6 +11,7 @@ use crate::agents::{Agents, Version};
 use crate::cli::build::Built;
 use crate::cli::knowledge::progress;
 use crate::cli::terminal::{Failure, Output, plain};
+use crate::guardrails;
 use crate::identity::Caller;
 use crate::knowledge::{Knowledge, ingest};
 
@@ -43,6 +44,18 @@ pub(in crate::cli) async fn deploy(
         agent: built.agent.clone(),
         version,
     })
+}
+
+/// What a newer host knows may be declared while it is written; here it is said, and guards nothing.
+pub(super) fn warn(deployed: &Deployed, out: Output) {
+    let (_, unknown) = guardrails::parse(&deployed.version.manifest.guardrails);
+    for unknown in unknown {
+        let value = plain::line(&unknown.value);
+        out.note(format!(
+            "warning: the guardrail `{value}` is unknown and guards nothing: {}",
+            unknown.reason
+        ));
+    }
 }
 
 /// Reads in the folder, if there is one.

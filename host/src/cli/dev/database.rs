@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::programs;
 use crate::cli::terminal::Failure;
 use crate::config::Surroundings;
-use crate::postgres::{Lock, Options, Postgres};
+use crate::postgres::{Lock, Postgres};
 
 /// A database and the held data folder.
 #[derive(Debug)]
@@ -29,11 +30,7 @@ impl Database {
                 _held: held,
             });
         }
-        let options = Options {
-            data: data.to_owned(),
-            path: surroundings.path.clone(),
-            durable: true,
-        };
+        let options = programs::options(data, surroundings);
         Ok(Self::Embedded(Box::new(Postgres::start(options).await?)))
     }
 

@@ -6,7 +6,11 @@ mod command;
 pub(super) mod database;
 mod folder;
 mod greeting;
+pub(super) mod programs;
+mod project;
+mod rounds;
 pub(super) mod running;
+mod turns;
 
 pub(super) use self::command::{Args, program, reachable, run, start};
 pub(super) use self::database::hold;

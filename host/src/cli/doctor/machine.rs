@@ -7,19 +7,21 @@ use nix::unistd::{AccessFlags, Uid, User, access};
 
 use super::command::{Args, Check, database_url};
 use crate::cli::build::{TARGET, has_target};
+use crate::cli::dev::programs;
 use crate::cli::dev::running::Running;
 use crate::cli::terminal::Failure;
 use crate::config::Surroundings;
 use crate::kit::Secret;
 use crate::kit::db::{self, Schema};
 use crate::postgres::find::Search;
+use crate::postgres::package;
 
 pub(super) async fn look(args: &Args) -> Vec<Check> {
     let surroundings = Surroundings::read();
     let mut checks = vec![rust_target().await];
     let named = surroundings.database_url.is_some();
     if !named {
-        checks.push(postgres(&surroundings));
+        checks.push(postgres(&args.data, &surroundings));
     }
     checks.push(data_folder(&args.data));
     match database_url(&args.data, surroundings) {
@@ -45,8 +47,17 @@ async fn rust_target() -> Check {
     }
 }
 
-fn postgres(surroundings: &Surroundings) -> Check {
-    match Search::usual(surroundings.path.as_deref(), None).run() {
+fn postgres(data: &Path, surroundings: &Surroundings) -> Check {
+    let options = programs::options(data, surroundings);
+    let mut folders = options.folders;
+    // What `dev` fetched counts like what is installed.
+    folders.extend(package::beside(data));
+    let search = Search {
+        path: options.path.as_deref(),
+        folders,
+        major: None,
+    };
+    match search.run() {
         Ok(found) => Check::ok(
             "postgresql",
             format!("version {} in {}", found.major, found.folder.display()),

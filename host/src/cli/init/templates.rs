@@ -36,7 +36,7 @@ const IGNORED: &[u8] = b"/target\n/.bulkhead\n";
 const AGENT: &[&str] = &[
     "cd {folder}",
     "cargo test                  # against the mock host",
-    "bulkhead dev --agent .      # builds, deploys and serves it",
+    "bulkhead dev                # builds, deploys and serves it, again with every save",
     "bulkhead run {name} \"hello\"",
 ];
 /// The same of a guardrail component.

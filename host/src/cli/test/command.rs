@@ -10,10 +10,11 @@ use super::cases::{self, Case};
 use super::expect::missed;
 use super::native;
 use super::report::{Done, Report};
-use crate::cli::build::{Built, build};
+use crate::cli::build::{Built, For, build};
 use crate::cli::client::Target;
 use crate::cli::dev;
 use crate::cli::dev::database::Database;
+use crate::cli::dev::programs;
 use crate::cli::stop::Stop;
 use crate::cli::terminal::{Failure, Output, log};
 use crate::config::Surroundings;
@@ -53,6 +54,9 @@ pub(in crate::cli) struct Args {
     /// Ask this agent on a host that runs, and build nothing.
     #[arg(long, value_name = "AGENT")]
     live: Option<String>,
+    /// Fetch PostgreSQL where none is installed, without asking.
+    #[arg(long, short)]
+    yes: bool,
     #[command(flatten)]
     target: Target,
     /// What the host of the test logs on stderr.
@@ -92,11 +96,12 @@ pub(in crate::cli) async fn run(args: Args, out: Output) -> Result<(), Failure> 
         report.native_ms = Some(ms_since(began));
     }
     let began = Instant::now();
-    let built = stop.unless(build(&args.folder, out)).await?;
+    let built = stop.unless(build(&args.folder, For::Hosts, out)).await?;
     report.build_ms = Some(ms_since(began));
     report.agent.clone_from(&built.agent);
     let project = args.folder.canonicalize()?;
-    in_a_host((&project, &built), &cases, (&mut report, &mut stop), out).await?;
+    let how = (&mut report, &mut stop);
+    in_a_host((&project, &built), &cases, how, (args.yes, out)).await?;
     report.end(out)
 }
 
@@ -135,13 +140,14 @@ async fn in_a_host(
     (project, built): (&Path, &Built),
     cases: &[Case],
     (report, stop): (&mut Report, &mut Stop),
-    out: Output,
+    (yes, out): (bool, Output),
 ) -> Result<(), Failure> {
     let began = Instant::now();
     let beside = built.wasm.parent().unwrap_or(project);
     let data = beside.join("bulkhead-test").join(&built.agent);
     let surroundings = Surroundings::read();
     let config = bed::config(&data)?;
+    programs::ensure(&data, &surroundings, (yes, out), stop).await?;
     let database = Database::open(&data, &surroundings).await?;
     let session = Box::pin(async {
         let host = Box::pin(dev::start(config, &database, &surroundings));
