@@ -50,14 +50,7 @@ impl Runs {
         let joined = joined.as_ref();
         let run: RunId = id.map_or_else(|| self.inner.ids.next(), RunId);
         let resolved = self.choose(caller, agent, (&new, joined, run)).await?;
-        if resolved.is_guardrail {
-            let what =
-                "It is a guardrail component: name it in an agent's guardrails as `component=…`.";
-            return Err(NOT_AN_AGENT.because(what));
-        }
-        if resolved.is_provider {
-            return Err(NOT_AN_AGENT.because("It only offers tools: start an agent."));
-        }
+        is_an_agent(&resolved)?;
         let version = (resolved.agent.0, resolved.version);
         let limits = self
             .inner
@@ -282,4 +275,17 @@ impl Runs {
         let span = self.begins(&mut row, &resolved.name, messages);
         Ok((row, span))
     }
+}
+
+/// What is there for agents is started by none.
+fn is_an_agent(resolved: &Resolved) -> Result<()> {
+    if resolved.is_guardrail {
+        let what =
+            "It is a guardrail component: name it in an agent's guardrails as `component=…`.";
+        return Err(NOT_AN_AGENT.because(what));
+    }
+    if resolved.is_provider {
+        return Err(NOT_AN_AGENT.because("It only offers tools: start an agent."));
+    }
+    Ok(())
 }
