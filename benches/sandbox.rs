@@ -83,7 +83,7 @@ async fn instances() {
     for round in 0..ROUNDS + 1_000 {
         let (bare, _) = data();
         let began = Instant::now();
-        invoke::describe(sandbox.clone(), pre.clone(), bare, wall)
+        invoke::describe(sandbox.clone(), pre.instance_pre().clone(), bare, wall)
             .await
             .expect("it describes itself");
         if round >= 1_000 {

@@ -82,8 +82,7 @@ impl App {
         let imports = Imports::new(&sandbox).map_err(Error::internal)?;
         let seal = Seal::new(&parts.master_key, parts.random);
 
-        let identity = Identity::new(&base);
-        let conversations = Conversations::new(&base, config.conversations.clone());
+        let (identity, conversations) = people(&base, &config);
         let guardrails = Guardrails::new(&base, config.guardrails.clone());
         let billing = billing(&base, &config).await?;
         let audit = Audit::open(&base, &seal, audit_config(&config)).await?;
@@ -152,6 +151,12 @@ impl Deref for App {
     fn deref(&self) -> &Rooms {
         &self.0
     }
+}
+
+/// Who asks, and what is kept of it.
+fn people(base: &Base, config: &Config) -> (Identity, Conversations) {
+    let conversations = Conversations::new(base, config.conversations.clone());
+    (Identity::new(base), conversations)
 }
 
 /// Traces begin before every room that has a place in them.

@@ -1,5 +1,4 @@
 //! Components that offer tools to others: recognised at upload, asked once, shown, and run by nobody as an agent.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use bulkhead_tests::TestHost;
 use bulkhead_tests::raw::provider::{LOOKUP, Offer, Provider};

@@ -12,10 +12,10 @@ use bulkhead_tests::{Client, guests};
 use nix::sys::signal::Signal;
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStdout};
+use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
-use super::program::{command, ended, send};
+use super::program::{built, command, ended, send};
 
 /// A cold build on a busy machine.
 const HEARD_WITHIN: Duration = Duration::from_secs(900);
@@ -159,6 +159,42 @@ async fn no_save_is_lost() {
     eventually("no build outlives it", async || !works_in(&project)).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_build_that_fails_is_waited_for() {
+    let folder = Folder::new();
+    let mut author = Author::make(folder, "starter").await;
+    let whole = author.read("src/lib.rs");
+    author.write("src/lib.rs", &whole.replace("\"one\"", "1"));
+    // Programs are told by the exit code.
+    let mut once = author.command(&["--output", "json"]);
+    once.stdin(Stdio::null());
+    let refused = built(once).await;
+    assert_eq!(
+        (refused.status, refused.stdout.as_str()),
+        (1, ""),
+        "{refused:?}"
+    );
+    assert!(refused.stderr.contains("\"build_failed\""), "{refused:?}");
+
+    author.start().await;
+    assert!(
+        author
+            .heard
+            .iter()
+            .any(|line| line.contains("the host runs without it"))
+    );
+    assert!(
+        author.stderr().contains("error[E0308]"),
+        "{}",
+        author.stderr()
+    );
+    author.write("src/lib.rs", &whole);
+    author.hears("starter v1 answers now").await;
+    let client = author.client().await;
+    assert_eq!(author.once(&client).await, "one");
+    assert_eq!(author.stop().await, 0);
+}
+
 /// Printed, not asserted: how long a save takes until it answers.
 #[tokio::test(flavor = "multi_thread")]
 #[expect(clippy::print_stderr, reason = "figures are printed")]
@@ -189,8 +225,7 @@ async fn how_soon_a_save_answers() {
 
 /// A `dev` on a project of its own, as an author has it.
 struct Author {
-    child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
+    running: Option<(Child, Lines<BufReader<ChildStdout>>)>,
     heard: Vec<String>,
     /// Its own for each test: what cargo makes is called like it, in a folder they share.
     name: &'static str,
@@ -200,36 +235,49 @@ struct Author {
 
 impl Author {
     async fn begin(name: &'static str) -> Self {
-        let folder = Folder::new();
+        let mut author = Self::make(Folder::new(), name).await;
+        author.start().await;
+        author
+    }
+
+    /// The project alone.
+    async fn make(folder: Folder, name: &'static str) -> Self {
         let project = folder.join(name);
         let mut init = command(&["init", name, "--template", "chat"]);
         init.current_dir(&*folder);
         assert_eq!(ended(init).await.status, 0);
         std::fs::write(project.join("src/lib.rs"), agent(name, "one")).unwrap();
-        let log = std::fs::File::create(folder.join("stderr")).unwrap();
-        let mut dev = command(&["dev", "--listen", "127.0.0.1:0"]);
-        dev.current_dir(&project)
-            .env("CARGO_TARGET_DIR", guests::root().join("target"))
-            .stdout(Stdio::piped())
-            .stderr(log);
-        let mut child = dev.spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut author = Self {
-            child,
-            lines,
+        Self {
+            running: None,
             heard: Vec::new(),
             name,
             project,
             folder,
-        };
-        author.hears("Ctrl-C stops it.").await;
-        author
+        }
+    }
+
+    fn command(&self, more: &[&str]) -> Command {
+        let mut dev = command(&[&["dev", "--listen", "127.0.0.1:0"], more].concat());
+        dev.current_dir(&self.project)
+            .env("CARGO_TARGET_DIR", guests::root().join("target"));
+        dev
+    }
+
+    async fn start(&mut self) {
+        let log = std::fs::File::create(self.folder.join("stderr")).unwrap();
+        let mut dev = self.command(&[]);
+        dev.stdout(Stdio::piped()).stderr(log);
+        let mut child = dev.spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        self.running = Some((child, lines));
+        self.hears("Ctrl-C stops it.").await;
     }
 
     /// Reads what it prints until a line has these words.
     async fn hears(&mut self, words: &str) {
         loop {
-            let line = timeout(HEARD_WITHIN, self.lines.next_line()).await;
+            let (_, lines) = self.running.as_mut().unwrap();
+            let line = timeout(HEARD_WITHIN, lines.next_line()).await;
             let line = line.expect("it is said in time").unwrap();
             let line = line.unwrap_or_else(|| {
                 panic!(
@@ -292,10 +340,11 @@ impl Author {
     }
 
     async fn stop(mut self) -> i32 {
-        send(self.child.id().unwrap(), Signal::SIGINT);
+        let (child, lines) = self.running.as_mut().unwrap();
+        send(child.id().unwrap(), Signal::SIGINT);
         // What it still prints has a reader to the end.
-        while let Ok(Some(_)) = self.lines.next_line().await {}
-        self.child.wait().await.unwrap().code().unwrap_or(-1)
+        while let Ok(Some(_)) = lines.next_line().await {}
+        child.wait().await.unwrap().code().unwrap_or(-1)
     }
 }
 

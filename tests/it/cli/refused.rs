@@ -271,6 +271,16 @@ async fn an_agent_that_is_none_is_told_and_nothing_is_left() {
     assert_eq!(super::program::server(&data), None);
 }
 
+#[tokio::test]
+async fn a_folder_without_a_project_is_told_how_to_make_one() {
+    let folder = Folder::new();
+    let mut dev = command(&["dev", "--listen", "127.0.0.1:0"]);
+    dev.current_dir(&*folder);
+    let refused = ended(dev).await;
+    assert!(refused.refusal(1).contains("bulkhead init"), "{refused:?}");
+    assert_eq!(std::fs::read_dir(&*folder).unwrap().count(), 0);
+}
+
 /// The toolchain is outside: a stand-in says that the target is missing, and that it cannot be added.
 #[tokio::test]
 #[expect(

@@ -36,6 +36,18 @@ pub(in crate::runs) fn occurred(row: &NewRow, at: OffsetDateTime) -> Occurred {
     }
 }
 
+fn is_agent(resolved: &Resolved) -> Result<()> {
+    if resolved.is_guardrail {
+        let what =
+            "It is a guardrail component: name it in an agent's guardrails as `component=…`.";
+        return Err(NOT_AN_AGENT.because(what));
+    }
+    if resolved.is_provider {
+        return Err(NOT_AN_AGENT.because("It only offers tools: start an agent."));
+    }
+    Ok(())
+}
+
 impl Runs {
     /// Starts a run of `agent`. `id` is given where the request may be a repeat.
     pub async fn start(
@@ -50,7 +62,7 @@ impl Runs {
         let joined = joined.as_ref();
         let run: RunId = id.map_or_else(|| self.inner.ids.next(), RunId);
         let resolved = self.choose(caller, agent, (&new, joined, run)).await?;
-        is_an_agent(&resolved)?;
+        is_agent(&resolved)?;
         let version = (resolved.agent.0, resolved.version);
         let limits = self
             .inner
@@ -275,17 +287,4 @@ impl Runs {
         let span = self.begins(&mut row, &resolved.name, messages);
         Ok((row, span))
     }
-}
-
-/// What is there for agents is started by none.
-fn is_an_agent(resolved: &Resolved) -> Result<()> {
-    if resolved.is_guardrail {
-        let what =
-            "It is a guardrail component: name it in an agent's guardrails as `component=…`.";
-        return Err(NOT_AN_AGENT.because(what));
-    }
-    if resolved.is_provider {
-        return Err(NOT_AN_AGENT.because("It only offers tools: start an agent."));
-    }
-    Ok(())
 }
