@@ -202,6 +202,46 @@ async fn a_version_that_is_there_is_signed_by_uploading_it_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_unsigned_version_is_pointed_at_no_more_where_signatures_are_required() {
+    let host = TestHost::start().await;
+    let client = host.client("acme").await;
+    let (echo, spin) = (ECHO.bytes(), SPIN.bytes());
+    for bytes in [&echo, &spin] {
+        assert_eq!(upload(&client, bytes, None).await.status, 201);
+    }
+    let point = async |verb: &str, body: Value| {
+        let path = format!("/agents/agent/{verb}");
+        client.post(&path, &body).await
+    };
+    assert_eq!(point("promote", json!({"version": 1})).await.status, 200);
+    add(&client, &key(1)).await;
+    client
+        .put("/signature-policy", &json!({ "required": true }))
+        .await;
+    for (verb, body) in [
+        ("promote", json!({"version": 2})),
+        ("canary", json!({"version": 2, "weight": 0.1})),
+    ] {
+        let refused = point(verb, body).await;
+        assert_eq!(refused.refusal(), (422, "signature_required".to_owned()));
+        let says = "upload the same bytes with a signature (`bulkhead deploy agent FILE";
+        assert!(refused.text.contains(says), "{}", refused.text);
+    }
+    let stable = json!({"version": 2});
+    let put = client.put("/agents/agent/channels/stable", &stable).await;
+    assert_eq!(put.refusal(), (422, "signature_required".to_owned()));
+    // What is stable stays so, and what was signed since is taken.
+    assert_eq!(point("promote", json!({"version": 1})).await.status, 200);
+    let signed = upload(&client, &spin, Some(&sign(&key(1), &spin))).await;
+    assert_eq!(signed.status, 200, "{}", signed.text);
+    assert_eq!(point("promote", json!({"version": 2})).await.status, 200);
+    // The way back is not barred.
+    let back = point("rollback", json!({"channel": "stable"})).await;
+    assert_eq!(back.json()["stable"]["version"], 1, "{}", back.text);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_command_line_makes_keys_and_signs() {
     let host = TestHost::start().await;
     let client = host.client("acme").await;

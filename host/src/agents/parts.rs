@@ -25,6 +25,10 @@ pub struct Config {
     pub collect_after_ms: u64,
     /// Valid keys of an organization's publishers: a signature is compared with each.
     pub publisher_keys: usize,
+    /// How often a canary that judges itself is looked at.
+    pub judge_ms: u64,
+    /// How far before it stable's runs count where it had too few since.
+    pub judge_before_ms: u64,
 }
 
 impl Default for Config {
@@ -35,6 +39,8 @@ impl Default for Config {
             describe_ms: 2_000,
             collect_after_ms: 3_600_000,
             publisher_keys: 32,
+            judge_ms: 5_000,
+            judge_before_ms: 86_400_000,
         }
     }
 }

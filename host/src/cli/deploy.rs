@@ -112,7 +112,7 @@ fn set(component: Vec<u8>, given: &[String]) -> Result<Vec<u8>, Failure> {
     })
 }
 
-pub(super) async fn make_stable(
+async fn make_stable(
     client: &Client,
     agent: &str,
     (version, approve): (i64, &[String]),

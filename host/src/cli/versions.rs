@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::client::{Paging, Target};
-use super::deploy::{fields, make_stable};
+use super::deploy::fields;
 use super::terminal::view::{at, bytes, capabilities, more, number};
 use super::terminal::{Failure, Output};
 
@@ -42,18 +42,6 @@ enum Verb {
         agent: String,
         /// The version's number.
         number: u32,
-        #[command(flatten)]
-        target: Target,
-    },
-    /// Point the stable channel at a version: as `bulkhead promote`
-    Stable {
-        /// The agent's name.
-        agent: String,
-        /// The version's number.
-        number: u32,
-        /// What it may ask for beyond the stable version, as `diff` names it; repeat for more.
-        #[arg(long, value_name = "CAPABILITY")]
-        approve: Vec<String>,
         #[command(flatten)]
         target: Target,
     },
@@ -136,20 +124,6 @@ pub(super) async fn run(args: Args, out: Output) -> Result<(), Failure> {
                     Ok(())
                 }
             }
-        }
-        Verb::Stable {
-            agent,
-            number,
-            approve,
-            target,
-        } => {
-            let to = (number.into(), &approve[..]);
-            let agent = make_stable(&target.client()?, &agent, to).await?;
-            if out.is_json() {
-                return out.json(&agent);
-            }
-            out.line(format!("{} v{number} is stable now", at(&agent, "/name")));
-            Ok(())
         }
     }
 }

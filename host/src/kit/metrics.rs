@@ -14,7 +14,7 @@ pub enum Kind {
 }
 
 /// Every metric of the host.
-pub const METRICS: [(Kind, &str, &str); 26] = [
+pub const METRICS: [(Kind, &str, &str); 27] = [
     (
         Counter,
         "bulkhead_http_requests_total",
@@ -39,6 +39,11 @@ pub const METRICS: [(Kind, &str, &str); 26] = [
         Counter,
         "bulkhead_audit_broken_chains_total",
         "times an altered audit log was not signed",
+    ),
+    (
+        Counter,
+        "bulkhead_canaries_ended_total",
+        "canaries the host ended for their figures",
     ),
     (Counter, "bulkhead_runs_started_total", "runs accepted"),
     (

@@ -47,8 +47,8 @@ where
 }
 
 #[derive(Deserialize)]
-struct AgentPath {
-    agent: String,
+pub(super) struct AgentPath {
+    pub(super) agent: String,
 }
 
 #[derive(Deserialize)]

@@ -20,7 +20,7 @@ pub mod view;
 use std::sync::Arc;
 
 use sqlx::PgPool;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::agents::Agents;
 use crate::billing::Billing;
@@ -68,6 +68,8 @@ struct Inner {
     announce: nodes::announce::Announce,
     presence: nodes::presence::Presence,
     admission: start::Admission,
+    /// Turns of those that replay many runs.
+    replays: Semaphore,
     config: Config,
     /// No new runs, and none claimed.
     escalated: watch::Sender<bool>,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::nodes::announce::Announce;
 use super::nodes::presence::Presence;
@@ -51,6 +51,10 @@ pub struct Config {
     pub deaths_max: i32,
     /// The longest a replay may take.
     pub replay_wall_ms: u64,
+    /// The most runs that one request replays, how many at one time on this host, whoever asks, and the longest it may take.
+    pub replays_last: u32,
+    pub replays_at_once: u32,
+    pub replays_wall_ms: u64,
     /// Whether nodes tell each other at once what the polls find within half a second.
     pub notifications: bool,
     /// Writers of the group commit, changes in a batch, changes that may queue for each, and bytes for all.
@@ -77,6 +81,9 @@ impl Default for Config {
             dead_after_ms: 15_000,
             deaths_max: 5,
             replay_wall_ms: 60_000,
+            replays_last: 200,
+            replays_at_once: 4,
+            replays_wall_ms: 100_000,
             notifications: true,
             commit_lanes: 2,
             commit_batch: 512,
@@ -153,6 +160,7 @@ impl Runs {
                 announce,
                 presence: Presence::default(),
                 admission: start::Admission::new(&config),
+                replays: Semaphore::new(config.replays_at_once.max(1) as usize),
                 config,
                 escalated: watch::Sender::new(false),
             }),

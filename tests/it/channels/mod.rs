@@ -8,6 +8,7 @@
 
 mod approved;
 mod flips;
+mod judged;
 mod kept;
 mod lots;
 mod moves;

@@ -3,7 +3,7 @@
 use super::program::run;
 
 /// Every command, and every command of a command.
-const COMMANDS: [&[&str]; 78] = [
+const COMMANDS: [&[&str]; 77] = [
     &[],
     &["init"],
     &["dev"],
@@ -25,7 +25,6 @@ const COMMANDS: [&[&str]; 78] = [
     &["versions"],
     &["versions", "ls"],
     &["versions", "show"],
-    &["versions", "stable"],
     &["versions", "diff"],
     &["versions", "label"],
     &["versions", "delete"],

@@ -116,7 +116,7 @@ const OPERATIONS: &[Operation] = &[
         "POST",
         "/v1/orgs/{org}/agents/{agent}/canary",
         "deploy",
-        r#"{"version":2,"weight":0.5,"repin":false,"approve_capabilities":[]}"#,
+        r#"{"version":2,"weight":0.5,"repin":false,"approve_capabilities":[],"judge":{"failure_rate_above":0.1}}"#,
     ),
     (
         "POST",
@@ -347,6 +347,12 @@ const OPERATIONS: &[Operation] = &[
         "/v1/orgs/{org}/agents/{agent}/runs/{run}/recording",
         "read",
         "",
+    ),
+    (
+        "POST",
+        "/v1/orgs/{org}/agents/{agent}/replay",
+        "run",
+        r#"{"version":1,"last":2}"#,
     ),
 ];
 

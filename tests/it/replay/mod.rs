@@ -1,8 +1,13 @@
 //! Replays of runs that have ended: on their own version nothing differs, whatever ended them; on another one what
 //! differs is told; what does not fit is refused.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on fails; figures are printed"
+)]
 
 mod ends;
+mod many;
 mod recorded;
 mod refused;
 mod versions;

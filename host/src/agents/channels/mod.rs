@@ -4,7 +4,9 @@
 mod choose;
 mod diff;
 pub mod http;
+pub mod judge;
 mod moves;
+mod pointers;
 mod show;
 mod store;
 

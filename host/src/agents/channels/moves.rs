@@ -1,23 +1,23 @@
-//! Moving a channel: promote, canary, rollback. Each is one transaction under the lock of the agent's row, with its row of
-//! the history, its audit action and its event; conversations that choose again are pinned anew after it.
+//! Moving a channel: promote, canary, rollback, by a key or by the host that judged. Each is one transaction under the lock of
+//! the agent's row, with its row of the history, its audit action and its event; conversations that choose again are pinned
+//! anew after it.
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use super::choose::{no_canary, no_stable};
-use super::{Channel, Channels, MoveId, NO_PREVIOUS, store};
-use crate::agents::{Agent, Agents};
+use super::judge::Thresholds;
+use super::pointers::{Pointers, To};
+use super::{Channel, Channels, MoveId, store};
+use crate::agents::{Agent, AgentId, Agents, signed};
 use crate::conversations;
 use crate::identity::{Caller, KeyId};
 use crate::kit::error::CONFLICT;
 use crate::kit::{Error, OrgId, Result};
-use crate::ledger::audit::{Action, Target, record};
+use crate::ledger::audit::{Action, Actor, Entry, Target, record};
 use crate::ledger::outbox::{Notice, Topic, announce};
-
-/// How many versions back a rollback may go.
-const EARLIER_MAX: usize = 50;
 
 /// Which version to make stable.
 #[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
@@ -47,6 +47,9 @@ pub struct MoveCanary {
     /// What the version may ask for beyond the stable one, each by its name in the diff.
     #[serde(default)]
     pub approve_capabilities: Vec<String>,
+    /// When the host ends it by itself; absent, nobody judges it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judge: Option<Thresholds>,
 }
 
 /// What to take back.
@@ -60,24 +63,26 @@ pub struct Rollback {
     pub repin: bool,
 }
 
-/// Where an agent's channels point.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Pointers {
-    pub(super) stable: i32,
-    pub(super) canary: Option<(i32, f64)>,
-    pub(super) earlier: Vec<i32>,
-}
-
 /// One move.
 pub(super) struct Move<'a> {
-    pub(super) action: Topic,
-    pub(super) channel: Channel,
-    /// None: back.
-    pub(super) to: Option<(i32, Option<f64>)>,
+    pub(super) to: To,
     pub(super) repin: bool,
     pub(super) approved: &'a [String],
     /// The stable version that approval was asked against.
     pub(super) against: Option<Option<i32>>,
+}
+
+/// Who moves.
+#[derive(Clone, Copy)]
+pub(super) enum Mover<'a> {
+    Key(&'a Caller),
+    /// The host, for what it saw while the channels were there.
+    Host {
+        org: OrgId,
+        seen: &'a Pointers,
+        reason: &'a str,
+        figures: &'a Value,
+    },
 }
 
 /// A move as the history keeps it.
@@ -91,6 +96,7 @@ pub(super) struct Moved<'a> {
     pub(super) repinned: i64,
     pub(super) approved: &'a [String],
     pub(super) by: Option<KeyId>,
+    pub(super) reason: Option<&'a str>,
     pub(super) at: OffsetDateTime,
 }
 
@@ -102,14 +108,13 @@ impl Agents {
             .approved(caller, &agent, (to.version, &to.approve_capabilities))
             .await?;
         let step = Move {
-            action: Topic::ChannelPromoted,
-            channel: Channel::Stable,
-            to: Some((to.version, None)),
+            to: To::Stable(to.version),
             repin: to.repin,
             approved: &approved,
             against: Some(agent.stable),
         };
-        self.move_channel(caller, &agent, &step).await
+        self.move_channel(Mover::Key(caller), (agent.id, name), &step)
+            .await
     }
 
     /// Gives a version a share of new conversations and runs.
@@ -122,33 +127,32 @@ impl Agents {
                 ),
             );
         }
+        to.judge.as_ref().map_or(Ok(()), Thresholds::check)?;
         let agent = self.get(caller, name).await?;
         let approved = self
             .approved(caller, &agent, (to.version, &to.approve_capabilities))
             .await?;
         let step = Move {
-            action: Topic::ChannelCanaryUpdated,
-            channel: Channel::Canary,
-            to: Some((to.version, Some(to.weight))),
+            to: To::Canary(to.version, to.weight, to.judge),
             repin: to.repin,
             approved: &approved,
             against: Some(agent.stable),
         };
-        self.move_channel(caller, &agent, &step).await
+        self.move_channel(Mover::Key(caller), (agent.id, name), &step)
+            .await
     }
 
     /// Goes back to the version that was stable before, or ends the canary.
     pub async fn rollback(&self, caller: &Caller, name: &str, what: &Rollback) -> Result<Channels> {
         let agent = self.get(caller, name).await?;
         let step = Move {
-            action: Topic::ChannelRolledBack,
-            channel: what.channel,
-            to: None,
+            to: To::Back(what.channel),
             repin: what.repin,
             approved: &[],
             against: None,
         };
-        self.move_channel(caller, &agent, &step).await
+        self.move_channel(Mover::Key(caller), (agent.id, name), &step)
+            .await
     }
 
     /// What of the approvals the version asks for beyond stable: all that it does.
@@ -165,157 +169,168 @@ impl Agents {
         diff.approved_by(number, approved)
     }
 
-    async fn move_channel(
+    pub(super) async fn move_channel(
         &self,
-        caller: &Caller,
-        agent: &Agent,
+        mover: Mover<'_>,
+        (agent, name): (AgentId, &str),
         step: &Move<'_>,
     ) -> Result<Channels> {
-        let (org, now) = (caller.org, self.clock.now());
+        let (which, now) = ((mover.org(), agent), self.clock.now());
         let mut tx = self.db.begin().await?;
-        let which = (org, agent.id);
         let before = store::lock(&mut tx, which).await?;
-        let stable = before.as_ref().map(|before| before.stable);
-        if step.against.is_some_and(|against| against != stable) {
-            let what = "The stable version changed in this moment: look at it, and ask again.";
-            return Err(CONFLICT.because(what));
-        }
-        if let Some((number, _)) = step.to
-            && store::find_version(&mut *tx, which, number)
-                .await?
-                .is_none()
-        {
-            return Err(Error::not_found("version"));
+        step.check_still(mover, before.as_ref())?;
+        if let Some(number) = step.to.version() {
+            may_be_pointed_at(&mut tx, (which, name), (number, before.as_ref())).await?;
         }
         let living = store::living(&mut *tx, which, before.as_ref()).await?;
-        let after = step.applied(&agent.name, before.as_ref(), &living)?;
-        store::put(&mut *tx, which, &after, now).await?;
-        let (of, to) = ((org, agent.id.0), (after.stable, after.canary));
+        let after = Pointers::moved(before.as_ref(), (name, now), step.to, &living)?;
+        store::put(&mut tx, which, &after, now).await?;
+        let (of, to) = ((which.0, agent.0), (after.stable, after.canary));
         let choosing = match step.repin {
             true => conversations::choosing(&mut *tx, of, to).await?,
             false => Vec::new(),
         };
-        let at = |of: &Pointers| match step.channel {
-            Channel::Stable => Some(of.stable),
-            Channel::Canary => of.canary.map(|(version, _)| version),
-        };
+        let channel = step.to.channel();
+        let weight = after.canary.filter(|_| channel == Channel::Canary);
         let moved = Moved {
             id: self.ids.next(),
-            action: action(step.action),
-            channel: step.channel,
-            version: at(&after),
-            previous: before.as_ref().and_then(at),
-            weight: after
-                .canary
-                .filter(|_| step.channel == Channel::Canary)
-                .map(|(_, w)| w),
+            action: action(step.to.topic()),
+            channel,
+            version: after.at(channel),
+            previous: before.as_ref().and_then(|before| before.at(channel)),
+            weight: weight.map(|(_, weight)| weight),
             repinned: i64::try_from(choosing.len()).unwrap_or(i64::MAX),
             approved: step.approved,
-            by: Some(caller.key),
+            by: mover.key(),
+            reason: mover.reason(),
             at: now,
         };
         store::insert_move(&mut *tx, which, &moved).await?;
-        self.tell_move(&mut tx, (caller, org), (agent, step.action, &moved))
-            .await?;
+        self.tell_move(&mut tx, mover, (name, step, &moved)).await?;
         tx.commit().await?;
         self.pointed.invalidate_all();
         let repinned = conversations::repin(&self.db, of, to, &choosing).await?;
-        tracing::info!(org = %caller.slug, agent = agent.name, channel = step.channel.as_str(), action = moved.action, version = moved.version, "a channel moved");
-        Ok(Channels::new(&agent.name, Some(&after), &living).repinned(repinned))
+        tracing::info!(org = %which.0, agent = name, channel = channel.as_str(), action = moved.action, version = moved.version, "a channel moved");
+        Ok(Channels::new(name, Some(&after), &living).repinned(repinned))
     }
 
     /// The event and the audit row of a move; last in its transaction.
     async fn tell_move(
         &self,
-        tx: &mut sqlx::PgConnection,
-        (caller, org): (&Caller, OrgId),
-        (agent, topic, moved): (&Agent, Topic, &Moved<'_>),
+        tx: &mut PgConnection,
+        mover: Mover<'_>,
+        (agent, step, moved): (&str, &Move<'_>, &Moved<'_>),
     ) -> Result<()> {
-        let told = json!({
-            "agent": agent.name,
+        let mut told = json!({
+            "agent": agent,
             "channel": moved.channel,
             "version": moved.version,
             "previous": moved.previous,
             "weight": moved.weight,
         });
-        let notice = Notice::new(self.ids.next(), org, topic, moved.at, &told);
-        announce(&mut *tx, [&notice]).await?;
-        let target = Target::new(
-            "agent_channel",
-            format!("{}/{}", agent.name, moved.channel.as_str()),
-        );
-        let detail = json!({
+        let mut detail = json!({
             "version": moved.version,
             "previous": moved.previous,
             "weight": moved.weight,
             "repinned": moved.repinned,
             "approved": moved.approved,
         });
-        let did = caller.did(audited(topic), target).at(moved.at);
+        if let To::Canary(_, _, Some(judge)) = step.to {
+            detail["judge"] = json!(judge);
+        }
+        if let Mover::Host {
+            reason, figures, ..
+        } = mover
+        {
+            for of in [&mut told, &mut detail] {
+                of["reason"] = json!(reason);
+                of["figures"] = figures.clone();
+            }
+        }
+        let topic = step.to.topic();
+        let notice = Notice::new(self.ids.next(), mover.org(), topic, moved.at, &told);
+        announce(&mut *tx, [&notice]).await?;
+        let target = format!("{agent}/{}", moved.channel.as_str());
+        let target = Target::new("agent_channel", target);
+        let did = mover.did(audited(topic), target, moved.at);
         record(tx, &[did.changed(["version"]).detail(&detail)]).await
     }
 }
 
-impl Move<'_> {
-    /// Where the channels point afterwards. `living` are the earlier versions that were not deleted.
-    fn applied(&self, agent: &str, before: Option<&Pointers>, living: &[i32]) -> Result<Pointers> {
-        let Some((number, weight)) = self.to else {
-            return self.back(agent, before.ok_or_else(|| no_stable(agent))?, living);
-        };
-        let Some(weight) = weight else {
-            return Ok(onto(number, before.cloned()));
-        };
-        let before = before.ok_or_else(|| no_stable(agent))?;
-        if before.stable == number {
-            return Err(CONFLICT.because(format!(
-                "Version {number} is stable: it has every run that the canary leaves. Name another version."
-            )));
+impl Mover<'_> {
+    fn org(self) -> OrgId {
+        match self {
+            Self::Key(caller) => caller.org,
+            Self::Host { org, .. } => org,
         }
-        Ok(Pointers {
-            canary: Some((number, weight)),
-            ..before.clone()
-        })
     }
 
-    fn back(&self, agent: &str, before: &Pointers, living: &[i32]) -> Result<Pointers> {
-        if self.channel == Channel::Canary {
-            before.canary.ok_or_else(|| no_canary(agent))?;
-            return Ok(Pointers {
-                canary: None,
-                ..before.clone()
-            });
+    fn key(self) -> Option<KeyId> {
+        match self {
+            Self::Key(caller) => Some(caller.key),
+            Self::Host { .. } => None,
         }
-        let mut after = before.clone();
-        while let Some(number) = after.earlier.pop() {
-            if living.contains(&number) {
-                after.stable = number;
-                after.canary = after.canary.filter(|(canary, _)| *canary != number);
-                return Ok(after);
+    }
+
+    fn did(self, action: Action, target: Target, at: OffsetDateTime) -> Entry {
+        match self {
+            Self::Key(caller) => caller.did(action, target).at(at),
+            Self::Host { org, .. } => {
+                Entry::new(org, at, Actor::host("agents.judge"), action, target)
             }
         }
-        Err(NO_PREVIOUS.because(format!(
-            "Nothing was stable before version {} of `{agent}`: promote the version you want.",
-            before.stable
-        )))
     }
 }
 
-/// The pointers once `number` is stable.
-fn onto(number: i32, before: Option<Pointers>) -> Pointers {
-    let Some(mut after) = before else {
-        return Pointers {
-            stable: number,
-            ..Pointers::default()
-        };
-    };
-    if after.stable != number {
-        after.earlier.push(after.stable);
-        let beyond = after.earlier.len().saturating_sub(EARLIER_MAX);
-        after.earlier.drain(..beyond);
+impl<'a> Mover<'a> {
+    fn reason(self) -> Option<&'a str> {
+        match self {
+            Self::Key(_) => None,
+            Self::Host { reason, .. } => Some(reason),
+        }
     }
-    after.stable = number;
-    after.canary = after.canary.filter(|(canary, _)| *canary != number);
-    after
+}
+
+impl Move<'_> {
+    /// What was asked, or seen, is still so under the lock.
+    fn check_still(&self, mover: Mover<'_>, before: Option<&Pointers>) -> Result<()> {
+        let stable = before.map(|before| before.stable);
+        if self.against.is_some_and(|against| against != stable) {
+            let what = "The stable version changed in this moment: look at it, and ask again.";
+            return Err(CONFLICT.because(what));
+        }
+        match mover {
+            Mover::Host { seen, .. } if before != Some(seen) => {
+                Err(CONFLICT.because("The channels moved since they were looked at."))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Refuses a version that is not there, and one that nobody signed where that is required; the one that is stable stays so.
+async fn may_be_pointed_at(
+    tx: &mut PgConnection,
+    ((org, agent), name): ((OrgId, AgentId), &str),
+    (number, before): (i32, Option<&Pointers>),
+) -> Result<()> {
+    let version = store::find_version(&mut *tx, (org, agent), number).await?;
+    let version = version.ok_or_else(|| Error::not_found("version"))?;
+    let is_stable = before.is_some_and(|before| before.stable == number);
+    if is_stable || version.signed_by.is_some() {
+        return Ok(());
+    }
+    signed::unsigned_is_taken(tx, org, (name, number)).await
+}
+
+impl To {
+    fn topic(self) -> Topic {
+        match self {
+            Self::Stable(_) => Topic::ChannelPromoted,
+            Self::Canary(..) => Topic::ChannelCanaryUpdated,
+            Self::Back(_) => Topic::ChannelRolledBack,
+        }
+    }
 }
 
 fn action(topic: Topic) -> &'static str {

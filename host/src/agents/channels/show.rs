@@ -4,7 +4,8 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use super::moves::Pointers;
+use super::judge::{Judged, Thresholds};
+use super::pointers::Pointers;
 use super::{MoveId, store};
 use crate::agents::Agents;
 use crate::identity::{Caller, KeyId};
@@ -18,6 +19,12 @@ pub struct Pointer {
     /// The canary's part of new conversations and runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<f64>,
+    /// When the host ends the canary by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub judge: Option<Thresholds>,
+    /// How the canary stands beside stable; where the channels were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub judged: Option<Judged>,
 }
 
 /// An agent's channels.
@@ -78,16 +85,18 @@ impl Channels {
                 .find(|n| living.contains(n))
                 .copied()
         };
-        let canary = to.and_then(|to| to.canary);
+        let canary = to.and_then(|to| Some((to.canary?, to.watch)));
+        let pointer = |version, weight, judge| Pointer {
+            version,
+            weight,
+            judge,
+            judged: None,
+        };
         Self {
             agent: agent.to_owned(),
-            stable: to.map(|to| Pointer {
-                version: to.stable,
-                weight: None,
-            }),
-            canary: canary.map(|(version, weight)| Pointer {
-                version,
-                weight: Some(weight),
+            stable: to.map(|to| pointer(to.stable, None, None)),
+            canary: canary.map(|((version, weight), watch)| {
+                pointer(version, Some(weight), watch.map(|watch| watch.thresholds))
             }),
             rolls_back_to: to.and_then(back),
             repinned: None,
@@ -108,7 +117,13 @@ impl Agents {
         let which = (caller.org, agent.id);
         let pointers = store::find(&self.db, which).await?;
         let living = store::living(&self.db, which, pointers.as_ref()).await?;
-        Ok(Channels::new(name, pointers.as_ref(), &living))
+        let mut channels = Channels::new(name, pointers.as_ref(), &living);
+        if let (Some(at), Some(canary)) = (&pointers, &mut channels.canary)
+            && let Some(watch) = &at.watch
+        {
+            canary.judged = Some(self.judged(which, (at, canary.version, watch)).await?);
+        }
+        Ok(channels)
     }
 
     /// The moves of the agent's channels, newest first.

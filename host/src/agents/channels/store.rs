@@ -6,7 +6,9 @@ use sqlx::{PgConnection, PgExecutor, PgPool};
 use time::OffsetDateTime;
 
 use super::choose::{Pointed, Resolved};
-use super::moves::{Moved, Pointers};
+use super::judge::{Thresholds, Watch};
+use super::moves::Moved;
+use super::pointers::Pointers;
 use super::show::ChannelMove;
 use super::{Channel, MoveId};
 use crate::agents::manifest::{GUARDRAIL, PROVIDER};
@@ -117,14 +119,31 @@ struct Row {
     canary: Option<i32>,
     weight: Option<f64>,
     earlier: Vec<i32>,
+    since: Option<OffsetDateTime>,
+    min_runs: Option<i32>,
+    failure_rate_above: Option<f64>,
+    block_rate_above: Option<f64>,
+    p95_times: Option<f64>,
+    cost_times: Option<f64>,
 }
 
 impl From<Row> for Pointers {
     fn from(row: Row) -> Self {
+        let watch = |(since, min_runs)| Watch {
+            thresholds: Thresholds {
+                min_runs,
+                failure_rate_above: row.failure_rate_above,
+                block_rate_above: row.block_rate_above,
+                p95_times: row.p95_times,
+                cost_times: row.cost_times,
+            },
+            since,
+        };
         Self {
             stable: row.stable,
             canary: row.canary.zip(row.weight),
             earlier: row.earlier,
+            watch: row.since.zip(row.min_runs).map(watch),
         }
     }
 }
@@ -135,8 +154,11 @@ pub(super) async fn find(
 ) -> Result<Option<Pointers>> {
     let row = sqlx::query_as!(
         Row,
-        "select version as stable, canary, weight, earlier from agent_channels
-         where org_id = $1 and agent_id = $2 and name = 'stable'",
+        r#"select c.version as stable, c.canary, c.weight, c.earlier, j.since as "since?", j.min_runs as "min_runs?",
+             j.failure_rate_above, j.block_rate_above, j.p95_times, j.cost_times
+           from agent_channels c left join agent_canaries j
+             on j.org_id = c.org_id and j.agent_id = c.agent_id and j.version = c.canary
+           where c.org_id = $1 and c.agent_id = $2 and c.name = 'stable'"#,
         org.0,
         agent.0,
     );
@@ -173,11 +195,12 @@ pub(super) async fn living(
 }
 
 pub(super) async fn put(
-    db: impl PgExecutor<'_>,
-    (org, agent): (OrgId, AgentId),
+    tx: &mut PgConnection,
+    which: (OrgId, AgentId),
     to: &Pointers,
     now: OffsetDateTime,
 ) -> Result<()> {
+    let (org, agent) = which;
     let (canary, weight) = to.canary.unzip();
     sqlx::query!(
         "insert into agent_channels (org_id, agent_id, name, version, canary, weight, earlier, moved_at)
@@ -193,6 +216,51 @@ pub(super) async fn put(
         &to.earlier,
         now,
     )
+    .execute(&mut *tx)
+    .await?;
+    match (canary, &to.watch) {
+        (Some(canary), Some(watch)) => watch_canary(tx, which, (canary, watch), now).await,
+        _ => watch_none(tx, which).await,
+    }
+}
+
+async fn watch_canary(
+    db: impl PgExecutor<'_>,
+    (org, agent): (OrgId, AgentId),
+    (canary, watch): (i32, &Watch),
+    now: OffsetDateTime,
+) -> Result<()> {
+    let of = &watch.thresholds;
+    sqlx::query!(
+        "insert into agent_canaries (org_id, agent_id, version, since, min_runs, failure_rate_above, block_rate_above,
+           p95_times, cost_times, judged_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+         on conflict on constraint agent_canaries_pkey
+         do update set version = excluded.version, since = excluded.since, min_runs = excluded.min_runs,
+           failure_rate_above = excluded.failure_rate_above, block_rate_above = excluded.block_rate_above,
+           p95_times = excluded.p95_times, cost_times = excluded.cost_times",
+        org.0,
+        agent.0,
+        canary,
+        watch.since,
+        of.min_runs,
+        of.failure_rate_above,
+        of.block_rate_above,
+        of.p95_times,
+        of.cost_times,
+        now,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+async fn watch_none(db: impl PgExecutor<'_>, (org, agent): (OrgId, AgentId)) -> Result<()> {
+    sqlx::query!(
+        "delete from agent_canaries where org_id = $1 and agent_id = $2",
+        org.0,
+        agent.0,
+    )
     .execute(db)
     .await?;
     Ok(())
@@ -205,8 +273,8 @@ pub(super) async fn insert_move(
 ) -> Result<()> {
     sqlx::query!(
         "insert into agent_channel_moves (org_id, id, agent_id, action, channel, version, previous, weight, repinned,
-           approved, moved_by, moved_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+           approved, moved_by, reason, moved_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         org.0,
         moved.id.0,
         agent.0,
@@ -218,6 +286,7 @@ pub(super) async fn insert_move(
         moved.repinned,
         moved.approved,
         moved.by.map(|key| key.0),
+        moved.reason,
         moved.at,
     )
     .execute(db)

@@ -20,7 +20,7 @@ impl Agents {
             let agents = agents.clone();
             async move { agents.collect().await }
         };
-        vec![Job::new("agents.collect", EVERY, collect)]
+        vec![Job::new("agents.collect", EVERY, collect), self.judging()]
     }
 
     pub async fn collect(&self) -> Result<()> {

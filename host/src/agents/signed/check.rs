@@ -1,11 +1,12 @@
-//! The check of an upload's signature, before anything is compiled.
+//! The check of an upload's signature, before anything is compiled, and of whether a version may do without one.
 
 use ed25519_dalek::{Signature, VerifyingKey};
+use sqlx::PgExecutor;
 
 use super::{PublisherId, SIGNATURE_REFUSED, SIGNATURE_REQUIRED, store};
 use crate::agents::{Agents, Digest};
 use crate::identity::Caller;
-use crate::kit::{Error, Result};
+use crate::kit::{Error, OrgId, Result};
 
 /// The header an upload's signature comes in: 128 hexadecimal digits.
 pub const HEADER: &str = "x-bulkhead-signature";
@@ -52,6 +53,20 @@ impl Agents {
             "None of the organization's publisher keys made this signature of `{}`: sign these bytes, or have an admin add your key (`bulkhead publishers add`).",
             message.trim_end()
         )))
+    }
+}
+
+/// Refuses a version that nobody signed as one to be pointed at, where the organization takes signed ones only.
+pub(in crate::agents) async fn unsigned_is_taken(
+    db: impl PgExecutor<'_>,
+    org: OrgId,
+    (agent, number): (&str, i32),
+) -> Result<()> {
+    match store::policy(db, org).await? {
+        true => Err(SIGNATURE_REQUIRED.because(format!(
+            "Nobody signed version {number} of `{agent}`: upload the same bytes with a signature (`bulkhead deploy {agent} FILE --no-stable --sign KEY_FILE`), and it is the same version, signed; then ask again."
+        ))),
+        false => Ok(()),
     }
 }
 

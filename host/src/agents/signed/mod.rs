@@ -10,8 +10,8 @@ mod store;
 use crate::id;
 use crate::kit::Code;
 
-pub(super) use check::Signed;
 pub use check::{HEADER, message};
+pub(super) use check::{Signed, unsigned_is_taken};
 pub use keys::{NewPublisher, Publisher};
 pub use policy::Policy;
 

@@ -86,6 +86,11 @@ const PRIVILEGED: &[(&str, &str, Action)] = &[
         "/agents/{agent}/runs/{run}/replay",
         Action::RunReplayed,
     ),
+    (
+        "POST",
+        "/agents/{agent}/replay",
+        Action::AgentVersionReplayed,
+    ),
     ("POST", "/webhook-endpoints", Action::WebhookEndpointCreated),
     (
         "PATCH",

@@ -1,6 +1,8 @@
 //! `bulkhead promote`, `canary`, `rollback` and `channels`: which version answers, and how it came to it.
 
 pub(super) mod canary;
+mod candidate;
+mod judged;
 pub(super) mod promote;
 pub(super) mod rollback;
 pub(super) mod show;
@@ -21,6 +23,7 @@ fn tell(channels: &Value, out: Output) -> Result<(), Failure> {
             "{repinned} open conversations take another version now"
         ));
     }
+    judged::show(channels, out);
     Ok(())
 }
 

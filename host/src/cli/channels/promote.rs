@@ -1,7 +1,6 @@
 //! `bulkhead promote`: a version becomes the stable one.
 
-use serde_json::json;
-
+use super::candidate::Candidate;
 use crate::cli::client::Target;
 use crate::cli::terminal::{Failure, Output};
 
@@ -19,26 +18,13 @@ use crate::cli::terminal::{Failure, Output};
 Environment: BULKHEAD_URL, BULKHEAD_ORG, BULKHEAD_API_KEY; where absent, the `dev` that runs on --data."
 )]
 pub(in crate::cli) struct Args {
-    /// The agent's name.
-    agent: String,
-    /// The version's number.
-    version: u32,
-    /// Let open conversations choose again; else they stay on their versions.
-    #[arg(long)]
-    repin: bool,
-    /// What it may ask for beyond the stable version, as `bulkhead versions diff` names it; repeat for more.
-    #[arg(long, value_name = "CAPABILITY")]
-    approve: Vec<String>,
+    #[command(flatten)]
+    to: Candidate,
     #[command(flatten)]
     target: Target,
 }
 
 pub(in crate::cli) async fn run(args: Args, out: Output) -> Result<(), Failure> {
-    let to = json!({
-        "version": args.version,
-        "repin": args.repin,
-        "approve_capabilities": args.approve,
-    });
-    let path = ["agents", &args.agent, "promote"];
-    super::tell(&args.target.client()?.post(&path, &to).await?, out)
+    let body = args.to.body();
+    args.to.point("promote", (&body, &args.target), out).await
 }

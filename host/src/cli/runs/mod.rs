@@ -1,9 +1,10 @@
 //! `bulkhead runs` and `bulkhead replay`: the runs of an agent, one of them in full with where its time went, and one
-//! of them once more, here or natively.
+//! or the last of them once more, here or natively.
 
 mod export;
 mod list;
 pub(super) mod replay;
+mod replays;
 mod show;
 mod timeline;
 

@@ -1,23 +1,27 @@
-//! `bulkhead replay`: a run that has ended, once more, and what differs.
+//! `bulkhead replay`: a run that has ended, once more, and what differs; or the last runs of the stable version on another one.
 
 use serde_json::{Value, json};
 
-use crate::cli::client::Target;
+use super::replays;
+use crate::cli::client::{Client, Target};
 use crate::cli::terminal::view::{at, count, number};
 use crate::cli::terminal::{Failure, Output};
 
-/// Run an ended run again against its journal and tell what differs
+/// Run ended runs again against their journals and tell what differs
 ///
 /// Nothing outside is asked and nothing is written. On its own version nothing differs; on another one, what it asks
 /// is answered as the run was answered, for as long as it asks the same kind of thing. Exits with 1 where a run differs
-/// on its own version. Needs the scope `run`.
+/// on its own version. With --last the newest runs of the stable version are replayed, which tells what promoting the other
+/// one would change; it exits with 1 where a run asks, says or comes to something else, or could not be compared. Needs the
+/// scope `run`.
 #[derive(Debug, clap::Args)]
 #[command(
     verbatim_doc_comment,
     after_help = "Examples:
   bulkhead replay support run_0190b6f2…
   bulkhead replay support run_0190b6f2… --on v4
-  bulkhead replay support run_0190b6f2… --on v4 --output json
+  bulkhead replay support --on v4 --last 50
+  bulkhead replay support --on v4 --last 50 --output json > report.json
 
 Environment: BULKHEAD_URL, BULKHEAD_ORG, BULKHEAD_API_KEY; where absent, the `dev` that runs on --data."
 )]
@@ -25,10 +29,14 @@ pub(in crate::cli) struct Args {
     /// The agent's name.
     agent: String,
     /// The run's id.
-    run: String,
+    #[arg(required_unless_present = "last")]
+    run: Option<String>,
     /// Another version of the agent.
     #[arg(long, value_name = "vN", value_parser = version)]
     on: Option<u32>,
+    /// The newest runs of the stable version, so many, instead of one run.
+    #[arg(long, value_name = "RUNS", requires = "on", conflicts_with = "run")]
+    last: Option<u32>,
     #[command(flatten)]
     target: Target,
 }
@@ -42,11 +50,23 @@ fn version(text: &str) -> Result<u32, String> {
 }
 
 pub(in crate::cli) async fn run(args: Args, out: Output) -> Result<(), Failure> {
-    let body = args
-        .on
-        .map_or(json!({}), |version| json!({ "version": version }));
-    let path = ["agents", &args.agent, "runs", &args.run, "replay"];
-    let report = args.target.client()?.post(&path, &body).await?;
+    let client = args.target.client()?;
+    match (args.run, args.on, args.last) {
+        (None, Some(on), Some(last)) => replays::run(&client, &args.agent, (on, last), out).await,
+        (Some(run), on, _) => one(&client, (&args.agent, &run), on, out).await,
+        (None, ..) => Err(Failure::usage("name a run, or --on vN and --last RUNS")),
+    }
+}
+
+async fn one(
+    client: &Client,
+    (agent, run): (&str, &str),
+    on: Option<u32>,
+    out: Output,
+) -> Result<(), Failure> {
+    let body = on.map_or(json!({}), |version| json!({ "version": version }));
+    let path = ["agents", agent, "runs", run, "replay"];
+    let report = client.post(&path, &body).await?;
     let differences = report["differences"]
         .as_array()
         .map_or(&[][..], Vec::as_slice);
@@ -65,7 +85,7 @@ pub(in crate::cli) async fn run(args: Args, out: Output) -> Result<(), Failure> 
     };
     out.line(format!(
         "{} of v{}, replayed on v{}: {told}",
-        args.run, versions.0, versions.1
+        run, versions.0, versions.1
     ));
     if let Some(beyond) = report.get("beyond").filter(|beyond| beyond.is_object()) {
         out.line(ended(beyond));
@@ -83,7 +103,7 @@ pub(in crate::cli) async fn run(args: Args, out: Output) -> Result<(), Failure> 
 }
 
 /// Where the replay ended before its own end.
-fn ended(beyond: &Value) -> String {
+pub(super) fn ended(beyond: &Value) -> String {
     let place = match (number(beyond, "/step"), at(beyond, "/kind")) {
         (0, _) => String::new(),
         (step, kind) => format!(" at step {step} ({kind})"),

@@ -32,6 +32,8 @@ actions! {
     AgentVersionLabelled "agent_version.labelled",
     AgentVersionSigned "agent_version.signed",
     AgentVersionDeleted "agent_version.deleted",
+    /// The last runs of the stable version were replayed on it.
+    AgentVersionReplayed "agent_version.replayed",
     AgentChannelPromoted "agent_channel.promoted",
     AgentChannelCanaryUpdated "agent_channel.canary_updated",
     AgentChannelRolledBack "agent_channel.rolled_back",

@@ -8,7 +8,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::Found;
-use super::report::{Asked, Beyond, TEXT_MAX, cut};
+use super::report::{Asked, Beyond, TEXT_MAX, There, cut};
 use crate::kit::{Error, Result};
 use crate::runs::journal::Recorded;
 use crate::runs::log::Record;
@@ -49,12 +49,18 @@ impl Seen {
     pub(super) fn unreadable(&self, took_more: bool) {
         let mut state = self.lock();
         let (step, kind) = (state.steps, state.last_kind);
-        let why = match took_more {
-            true => "The guest takes more of a generation than was taken of it.".to_owned(),
-            false => format!("diverged: Step {step} cannot be read."),
+        let (why, there) = match took_more {
+            true => (
+                "The guest takes more of a generation than was taken of it.".to_owned(),
+                There::Nothing,
+            ),
+            false => (
+                format!("diverged: Step {step} cannot be read."),
+                There::Altered,
+            ),
         };
         if state.beyond.is_none() {
-            state.stop((step, kind), why, !took_more);
+            state.stop((step, kind), why, there);
         }
     }
 
@@ -101,12 +107,12 @@ impl Answers {
         seen.last_kind = kind;
         let step = match self.fitting(seq, kind) {
             Ok(step) => step,
-            Err((why, recorded)) => return Err(seen.stop((seq, kind), why, recorded)),
+            Err((why, there)) => return Err(seen.stop((seq, kind), why, there)),
         };
         if step.request_digest != request_digest(kind, request) {
             if !self.lenient {
                 let why = format!("diverged: Step {seq} asked `{kind}` something else before.");
-                return Err(seen.stop((seq, kind), why, true));
+                return Err(seen.stop((seq, kind), why, There::Another));
             }
             if seen.differ.len() < ASKED_MAX {
                 let recorded = self.found.requests.get(&seq);
@@ -120,7 +126,7 @@ impl Answers {
         }
         let Ok(response) = serde_json::from_str(&step.response) else {
             let why = format!("diverged: Step {seq} cannot be read.");
-            return Err(seen.stop((seq, kind), why, true));
+            return Err(seen.stop((seq, kind), why, There::Altered));
         };
         seen.steps = seq;
         Ok(Answered {
@@ -130,38 +136,38 @@ impl Answers {
         })
     }
 
-    /// The step that is recorded there; else why there is none, and whether something else is.
-    fn fitting(&self, seq: i32, kind: &str) -> Result<&Recorded, (String, bool)> {
+    /// The step that is recorded there; else why there is none, and what is there.
+    fn fitting(&self, seq: i32, kind: &str) -> Result<&Recorded, (String, There)> {
         let steps = &self.found.past.steps;
         let Some(step) = steps.get(&seq) else {
             return Err(match steps.range(seq..).next() {
                 Some((later, _)) => {
                     let why = format!("diverged: There is no step {seq}, but a step {later}.");
-                    (why, true)
+                    (why, There::Altered)
                 }
-                None => (format!("The journal has no step {seq}."), false),
+                None => (format!("The journal has no step {seq}."), There::Nothing),
             });
         };
         if !step.intact {
-            return Err((format!("diverged: Step {seq} was altered."), true));
+            return Err((format!("diverged: Step {seq} was altered."), There::Altered));
         }
         if step.kind != kind {
             let why = format!("Step {seq} was `{}`, the guest asked `{kind}`.", step.kind);
             let diverged = if self.lenient { "" } else { "diverged: " };
-            return Err((format!("{diverged}{why}"), true));
+            return Err((format!("{diverged}{why}"), There::Another));
         }
         Ok(step)
     }
 }
 
 impl State {
-    fn stop(&mut self, (step, kind): (i32, &str), why: String, recorded: bool) -> Error {
+    fn stop(&mut self, (step, kind): (i32, &str), why: String, there: There) -> Error {
         let error = DIVERGED.because(why.clone());
         self.beyond = Some(Beyond {
             step: Some(step),
             kind: Some(kind.to_owned()),
             why,
-            recorded,
+            there,
         });
         error
     }

@@ -1,11 +1,13 @@
 //! The replay beside the record: every event, the end, and what was used. The same version must be the same to the
 //! unit; of another one a text may come in other pieces, and is compared whole.
 
+mod lines;
+
 use serde_json::{Value, json};
 
-use super::lines::diff;
+pub use self::lines::diff;
 use super::perform::{End, Performed};
-use super::report::{Asked, Difference, Report, Side, TEXT_MAX, cut};
+use super::report::{Asked, Difference, Report, Side, TEXT_MAX, There, cut};
 use super::{Beyond, Found};
 use crate::runs::Usage;
 use crate::runs::log::Stored;
@@ -43,11 +45,14 @@ pub(super) fn report(found: &Found, performed: Performed) -> Report {
             step: None,
             kind: None,
             why: "An earlier life of the run went further than is counted.".to_owned(),
-            recorded: true,
+            there: There::Another,
         });
     }
     let mut differences: Vec<Difference> = saw.differ.into_iter().map(request).collect();
-    if let Some(beyond) = beyond.as_ref().filter(|beyond| beyond.recorded && !behind) {
+    if let Some(beyond) = beyond
+        .as_ref()
+        .filter(|beyond| beyond.is_recorded() && !behind)
+    {
         differences.push(plain("journal", Value::Null, json!(beyond.why)));
     }
     events(expected, &said, same_version, &mut differences);

@@ -1,4 +1,4 @@
-//! The routes of a replay: here, and anywhere by its recording.
+//! The routes of replays: here, and anywhere by a recording.
 
 use axum::Json;
 use axum::extract::{FromRef, State};
@@ -7,12 +7,12 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Recording, Report};
+use super::{Recording, Report, Summary};
 use crate::identity::{Identity, Read, Run};
 use crate::kit::Result;
 use crate::kit::http::{Body, Params, Problem};
 use crate::runs::Runs;
-use crate::runs::http::RunPath;
+use crate::runs::http::{AgentPath, RunPath};
 
 pub fn router<S>() -> OpenApiRouter<S>
 where
@@ -23,6 +23,7 @@ where
     OpenApiRouter::new()
         .routes(routes!(replay))
         .routes(routes!(recording))
+        .routes(routes!(replay_last))
 }
 
 /// What to replay a run on.
@@ -31,6 +32,16 @@ where
 struct NewReplay {
     /// A number of the agent's versions; the run's own where absent.
     version: Option<i32>,
+}
+
+/// Which runs to replay, and on what.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewReplays {
+    /// A number of the agent's versions.
+    version: i32,
+    /// How many of the newest runs of the stable version, from 1 on.
+    last: i64,
 }
 
 /// Replay a run
@@ -64,4 +75,21 @@ async fn recording(
 ) -> Result<Json<Recording>> {
     let run = (&*path.agent, path.id()?);
     Ok(Json(runs.recording(&caller, run).await?))
+}
+
+/// Replay the last runs of the stable version on another one
+///
+/// What promoting it would change: how many runs are the same, in what the others differ, the worst of them, and those
+/// that could not be compared. No effects, no writes; closing the connection stops it.
+#[utoipa::path(post, path = "/v1/orgs/{org}/agents/{agent}/replay", tag = "runs",
+    params(("org" = String, Path,), ("agent" = String, Path,)), request_body = NewReplays,
+    responses((status = 200, body = Summary), (status = "4XX", body = Problem), (status = 503, body = Problem)))]
+async fn replay_last(
+    State(runs): State<Runs>,
+    Run(caller): Run,
+    Params(path): Params<AgentPath>,
+    Body(new): Body<NewReplays>,
+) -> Result<Json<Summary>> {
+    let asked = (new.version, new.last);
+    Ok(Json(runs.replay_last(&caller, &path.agent, asked).await?))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Found;
 use super::answers::{Answers, Saw, Seen};
-use super::report::Beyond;
+use super::report::{Beyond, There};
 use crate::agents::Resolved;
 use crate::billing;
 use crate::guardrails::{At, Guard};
@@ -195,10 +195,10 @@ impl Attempt {
         let fuel = self.meter.fuel();
         let here = self.stopped_at == Some(fuel);
         let end = if here {
-            saw.beyond.take_if(|beyond| !beyond.recorded);
+            saw.beyond.take_if(|beyond| !beyond.is_recorded());
             End::Stopped
         } else if let Some(beyond) = &saw.beyond {
-            if found.was_stopped() && !beyond.recorded {
+            if found.was_stopped() && !beyond.is_recorded() {
                 End::Stopped
             } else {
                 End::Open
@@ -210,7 +210,7 @@ impl Attempt {
                         step: None,
                         kind: None,
                         why: "The replay took longer than a replay may.".to_owned(),
-                        recorded: false,
+                        there: There::TimeUp,
                     });
                     End::Open
                 }

@@ -71,9 +71,27 @@ pub struct Beyond {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     pub why: String,
-    /// Something is recorded there, and it does not fit.
     #[serde(skip)]
-    pub(super) recorded: bool,
+    pub(super) there: There,
+}
+
+/// What the journal has where a replay ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum There {
+    Nothing,
+    /// Something that is no answer to what was asked.
+    Another,
+    /// What is not as it was recorded.
+    Altered,
+    /// Nobody looked: the replay had no more time.
+    TimeUp,
+}
+
+impl Beyond {
+    /// Something is recorded there, and it does not fit.
+    pub(super) fn is_recorded(&self) -> bool {
+        matches!(self.there, There::Another | There::Altered)
+    }
 }
 
 /// A request that is not the recorded one.

@@ -1,10 +1,12 @@
-//! What a replay reads besides the journal and the log: what the run was begun with, and what its steps asked.
+//! What replays read besides the journal and the log: what a run was begun with, what its steps asked, and which runs are the
+//! newest of a version.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use sqlx::PgPool;
 
+use crate::agents::AgentId;
 use crate::kit::{Error, OrgId, Result};
 use crate::limits;
 use crate::runs::RunId;
@@ -23,6 +25,29 @@ pub(super) struct Begun {
 #[derive(Deserialize)]
 struct Input {
     messages: Vec<Message>,
+}
+
+/// The newest runs of an agent among which those of a version are looked for.
+const LOOKED_AT: i64 = 10_000;
+
+/// The newest runs of a version that have ended, the newest first.
+pub(super) async fn newest_ended(
+    db: &PgPool,
+    (org, agent, version): (OrgId, AgentId, i32),
+    last: i64,
+) -> Result<Vec<RunId>> {
+    let runs = sqlx::query_scalar!(
+        r#"select id as "id!: RunId" from (
+             select id, version, created_at, ended_at from runs where org_id = $1 and agent_id = $2
+             order by created_at desc, id desc limit $5) newest
+           where version = $3 and ended_at is not null order by created_at desc, id desc limit $4"#,
+        org.0,
+        agent.0,
+        version,
+        last,
+        LOOKED_AT,
+    );
+    Ok(runs.fetch_all(db).await?)
 }
 
 pub(super) async fn begun_as(db: &PgPool, org: OrgId, run: RunId) -> Result<Begun> {
