@@ -223,6 +223,7 @@ async fn serve(
         folder: &work.folder,
         out,
         deployed: None,
+        made: None,
     };
     match stop
         .unless(deploy(

@@ -25,6 +25,8 @@ pub(super) struct Author<'a> {
     pub(super) out: Output,
     /// What answers now; none where the first build failed.
     pub(super) deployed: Option<Deployed>,
+    /// The component the last round built.
+    pub(super) made: Option<PathBuf>,
 }
 
 impl Author<'_> {
@@ -36,10 +38,13 @@ impl Author<'_> {
                 self.folder.display()
             ));
         }
-        // What cargo itself writes while it builds.
-        let written = watch.folder().join("Cargo.lock");
         loop {
-            seen.accept(&written);
+            // What a build itself writes is no save: else there would be no end of building.
+            let locks = ["Cargo.lock", "package-lock.json"].map(|lock| watch.folder().join(lock));
+            locks
+                .iter()
+                .chain(&self.made)
+                .for_each(|path| seen.accept(path));
             let now = watch.changed(&seen).await;
             let changes = Changes::of((&seen, &now), watch.folder());
             seen = now;
@@ -66,6 +71,7 @@ impl Author<'_> {
         let begun = Instant::now();
         let built = build(self.folder, For::Author, self.out).await?;
         let building = begun.elapsed();
+        self.made = built.wasm.canonicalize().ok();
         let deployed = agent::deploy(&self.app.agents, self.caller, &built).await?;
         agent::warn(&deployed, self.out);
         let answers = |deployed: &Deployed| (deployed.agent.clone(), deployed.version.number);

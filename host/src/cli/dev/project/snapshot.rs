@@ -81,9 +81,12 @@ impl Snapshot {
         snapshot
     }
 
-    /// Takes a file as it is by now: a build wrote it, and nobody else.
+    /// Takes a file as it is by now, where it is looked at: a build wrote it, and nobody else.
     pub(in crate::cli::dev) fn accept(&mut self, path: &Path) {
-        if let Ok(metadata) = path.metadata() {
+        let looked = path
+            .parent()
+            .is_some_and(|folder| self.folders.contains(folder));
+        if let Some(metadata) = path.metadata().ok().filter(|_| looked) {
             self.files.insert(path.to_owned(), Stamp::of(&metadata));
         }
     }
@@ -182,6 +185,14 @@ mod tests {
             changed(&before),
             ["Cargo.toml", "src/lib.rs", "src/tools/new.rs"].map(Path::new)
         );
+        // What a build writes is its own, and what it writes where nobody looks is nothing.
+        let mut last = take();
+        write("Cargo.lock", "locked");
+        write("target/agent.wasm", "wasm");
+        last.accept(&folder.join("Cargo.lock"));
+        last.accept(&folder.join("target/agent.wasm"));
+        assert_eq!(take(), last);
+        fs::remove_file(folder.join("Cargo.lock")).unwrap();
         let last = take();
         fs::remove_dir_all(&folder).unwrap();
         assert!(take().is_empty() && changed(&last).len() == 2);
