@@ -15,7 +15,7 @@ use crate::limits::{deploy, usage_rows};
 use crate::replay;
 
 /// Cancels a run for the first time and checks what every cancel answers; its receipt.
-async fn cancel(host: &TestHost, client: &Client, agent: &str, run: &str) -> Value {
+pub(crate) async fn cancel(host: &TestHost, client: &Client, agent: &str, run: &str) -> Value {
     let answer = client.cancel(agent, run).await;
     assert_eq!(answer.status, 202, "{}", answer.text);
     let view = answer.json();
@@ -43,7 +43,7 @@ async fn cancel(host: &TestHost, client: &Client, agent: &str, run: &str) -> Val
 }
 
 /// Asks an OpenAI-compatible provider from now on.
-async fn connect(client: &Client, provider: &Provider) {
+pub(crate) async fn connect(client: &Client, provider: &Provider) {
     let connection = json!({
         "kind": "openai", "base_url": provider.base_url(), "api_key": "sk-test", "default_model": "scripted"
     });

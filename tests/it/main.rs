@@ -23,6 +23,7 @@ mod identity;
 mod invariants;
 mod isolation;
 mod knowledge;
+mod languages;
 mod limits;
 mod metrics;
 mod models;

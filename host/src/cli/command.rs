@@ -6,7 +6,7 @@ use super::channels::{canary, promote, rollback, show};
 use super::operator::{keys, migrate, nodes};
 use super::terminal::{Failure, Format, Output};
 use super::{
-    audit, cancel, conversations, deploy, dev, doctor, guardrails, init, knowledge, limits,
+    audit, build, cancel, conversations, deploy, dev, doctor, guardrails, init, knowledge, limits,
     publishers, run, runs, serve, test, usage, versions, webhooks,
 };
 
@@ -28,6 +28,7 @@ pub(super) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     Init(init::Args),
+    Build(build::Args),
     Dev(dev::Args),
     Test(test::Args),
     Serve(serve::Args),
@@ -59,6 +60,7 @@ impl Command {
     pub(super) async fn run(self, out: Output) -> Result<(), Failure> {
         match self {
             Self::Init(args) => init::run(args, out).await,
+            Self::Build(args) => build::run(args, out).await,
             Self::Dev(args) => dev::run(args, out).await,
             Self::Test(args) => test::run(args, out).await,
             Self::Serve(args) => serve::run(args, out).await,

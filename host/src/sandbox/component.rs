@@ -1,6 +1,6 @@
 //! Looking at bytes before anything is compiled: is it a component of our world, and does it ask only for what
-//! exists? Every refusal names what is wrong. `glance` is called at upload, `inspect` in the compile child: whoever
-//! parses hostile bytes to the end can be made to overflow its stack, and must not be the host.
+//! exists? Every refusal names what is wrong. `glance` is called at upload, `inspect` in the compile child and by who
+//! built the bytes: whoever parses hostile ones to the end can be made to overflow its stack, and must not be the host.
 
 use wasmparser::{ComponentTypeRef, Encoding, Parser, Payload, Validator, WasmFeatures};
 use wasmtime::component::Component;
@@ -120,8 +120,8 @@ pub fn glance(bytes: &[u8]) -> Result<(), Refused> {
     }
 }
 
-/// Checks bytes to the end.
-pub fn inspect(bytes: &[u8]) -> Result<(), Refused> {
+/// Checks bytes to the end, and answers what they import, sorted.
+pub fn inspect(bytes: &[u8]) -> Result<Vec<String>, Refused> {
     glance(bytes)?;
     let mut validator = Validator::new_with_features(features());
     let mut imports = Vec::new();
@@ -159,9 +159,10 @@ pub fn inspect(bytes: &[u8]) -> Result<(), Refused> {
         validator.payload(&payload).map_err(invalid)?;
     }
     imports.iter().try_for_each(|import| check_import(import))?;
+    imports.sort_unstable();
     // A guardrail component is of another world.
     if exports.iter().any(|export| export == CHECK) {
-        return Ok(());
+        return Ok(imports);
     }
     let has = |name: &str| exports.iter().any(|export| export == name);
     if PROVIDES.iter().any(|name| has(name)) {
@@ -169,20 +170,22 @@ pub fn inspect(bytes: &[u8]) -> Result<(), Refused> {
             return Err(Refused::HalfProvider(missing));
         }
         if !EXPORTS.iter().any(|name| has(name)) {
-            return only_provides(&imports);
+            return only_provides(imports);
         }
     }
     let missing = EXPORTS.iter().find(|name| !has(name));
-    missing.map_or(Ok(()), |name| Err(Refused::MissingExport(name)))
+    missing.map_or(Ok(imports), |name| Err(Refused::MissingExport(name)))
 }
 
-fn only_provides(imports: &[String]) -> Result<(), Refused> {
+fn only_provides(imports: Vec<String>) -> Result<Vec<String>, Refused> {
     let is_foreign = |import: &&String| {
         let interface = import.split('@').next().unwrap_or_default();
         OURS.contains(&interface) && !PROVIDERS.contains(&interface)
     };
-    let foreign = imports.iter().find(is_foreign);
-    foreign.map_or(Ok(()), |name| Err(Refused::NotForProviders(name.clone())))
+    match imports.iter().find(is_foreign) {
+        Some(name) => Err(Refused::NotForProviders(name.clone())),
+        None => Ok(imports),
+    }
 }
 
 /// Whether a component offers tools to others, as an agent may too.

@@ -156,7 +156,7 @@ fn pool(config: &Config) -> PoolingAllocationConfig {
     let guests = config.guests.max(1) + DESCRIBED + JUDGING;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(guests)
-        .total_core_instances(guests.saturating_mul(4))
+        .total_core_instances(guests.saturating_mul(10))
         .total_memories(guests + guests / 4 + 8)
         .total_tables(guests.saturating_mul(3) + 16)
         .total_stacks(guests)

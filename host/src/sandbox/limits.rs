@@ -42,7 +42,8 @@ impl Default for Limits {
             fuel: 5_000_000_000,
             memory_bytes: 64 << 20,
             table_elements: 20_000,
-            core_instances: 16,
+            // Python, as `componentize-py --stub-wasi` makes it, has 38: one for each interface it stubs.
+            core_instances: 40,
             memories: 4,
             tables: 8,
             host_calls: 10_000,

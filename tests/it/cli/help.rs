@@ -3,9 +3,10 @@
 use super::program::run;
 
 /// Every command, and every command of a command.
-const COMMANDS: [&[&str]; 77] = [
+const COMMANDS: [&[&str]; 78] = [
     &[],
     &["init"],
+    &["build"],
     &["dev"],
     &["test"],
     &["serve"],

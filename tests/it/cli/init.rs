@@ -12,16 +12,23 @@ use super::program::{built, command, ended, run};
 use super::verbs::as_client;
 use crate::guardrails::guarded;
 
-const TEMPLATES: [&str; 4] = ["chat", "guardrail", "support", "tools"];
+const TEMPLATES: [&str; 6] = [
+    "chat",
+    "guardrail",
+    "js-chat",
+    "py-chat",
+    "support",
+    "tools",
+];
 
 /// Runs `init` in a folder.
-async fn init(within: &Path, words: &[&str]) -> super::program::Ended {
+pub(crate) async fn init(within: &Path, words: &[&str]) -> super::program::Ended {
     let mut program = command(&[&["init"], words].concat());
     program.current_dir(within);
     ended(program).await
 }
 
-fn names(folder: &Path) -> Vec<String> {
+pub(crate) fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap();
     let mut names: Vec<_> = entries
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -43,6 +50,19 @@ async fn templates_are_listed() {
     }
     let table = run(&["init", "--list"]).await;
     assert_eq!(table.stdout.lines().count(), 1 + TEMPLATES.len());
+}
+
+/// What a script imports has the version of the contract that its project gets.
+#[test]
+fn templates_speak_of_this_hosts_contract() {
+    let script = guests::root().join("templates/js-chat/src/agent.js");
+    let script = std::fs::read_to_string(script).unwrap();
+    let versions: Vec<_> = script.split("bulkhead:agent/").skip(1).collect();
+    assert!(!versions.is_empty());
+    for import in versions {
+        let version = import.split(['@', '\'']).nth(1).unwrap();
+        assert_eq!(version, bulkhead::sandbox::component::CONTRACT, "{import}");
+    }
 }
 
 #[tokio::test]
@@ -79,7 +99,17 @@ async fn a_project_of_each_template_builds_deploys_and_answers() {
     let host = TestHost::start().await;
     let client = host.client("acme").await;
     let folder = Folder::new();
-    for template in TEMPLATES {
+    // Those in other languages have a test of their own: `languages`.
+    let in_rust = TEMPLATES.map(|name| {
+        (
+            name,
+            guests::root()
+                .join("templates")
+                .join(name)
+                .join("Cargo.toml"),
+        )
+    });
+    for (template, _) in in_rust.iter().filter(|(_, manifest)| manifest.is_file()) {
         let name = format!("my-{template}");
         let made = init(
             &folder,
@@ -108,7 +138,7 @@ async fn a_project_of_each_template_builds_deploys_and_answers() {
         for own in [format!(" {template} "), format!("component={template}`")] {
             assert!(!readme.contains(&own), "{own:?} is left in {readme}");
         }
-        if template != "guardrail" {
+        if *template != "guardrail" {
             let manifest = &deployed.document()["manifest"];
             assert_eq!(manifest["name"], name);
             let events = client

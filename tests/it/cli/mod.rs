@@ -6,9 +6,11 @@
 )]
 
 mod author;
+mod build;
 mod dev;
 mod help;
-mod init;
+pub(crate) mod init;
+mod packs;
 mod path;
 pub(crate) mod program;
 mod refused;

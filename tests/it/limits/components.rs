@@ -86,7 +86,7 @@ async fn what_a_component_brings_is_bounded() {
     .await;
     let instances = format!(
         "(core module $e) {}",
-        "(core instance (instantiate $e))".repeat(15)
+        "(core instance (instantiate $e))".repeat(39)
     );
     let instances = Raw {
         component: &instances,
@@ -97,7 +97,7 @@ async fn what_a_component_brings_is_bounded() {
         &host,
         &instances,
         "component_refused",
-        "17 core module instances",
+        "41 core module instances",
     )
     .await;
     let globals = of(&"(global (mut v128) (v128.const i64x2 0 0))".repeat(70_000));

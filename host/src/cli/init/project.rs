@@ -1,8 +1,11 @@
 //! A new project's folder: its name checked, its files written beside it first and moved into place as a whole.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, OpenOptions};
 
 use super::templates::Files;
 use crate::cli::terminal::Failure;
@@ -34,54 +37,85 @@ pub(super) fn check_name(name: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes the files into `folder`, which must not be there or be empty: all of them, or none.
-pub(super) fn write(folder: &Path, files: &Files) -> Result<(), Failure> {
-    let failed = |error: io::Error| {
-        Failure::new("io", format!("cannot write {}: {error}", folder.display()))
+/// Refuses a folder with anything in it, before anything is fetched for it.
+pub(super) fn check_folder(folder: &Path) -> Result<(), Failure> {
+    let entries = match fs::read_dir(folder) {
+        Ok(mut entries) => entries.next(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(failed(folder, &error)),
     };
-    match fs::read_dir(folder) {
-        Ok(mut entries) => {
-            if entries.next().is_some() {
-                let detail = format!(
-                    "{} is not empty: name a folder that is not there with --dir",
-                    folder.display()
-                );
-                return Err(Failure::new("folder_not_empty", detail));
-            }
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(failed(error)),
+    if entries.is_none() {
+        return Ok(());
     }
-    let part = Part::beside(folder).map_err(failed)?;
-    for (place, content) in files {
-        let path = part.0.join(place);
-        let within = path.parent().unwrap_or(&part.0);
-        fs::create_dir_all(within)
-            .and_then(|()| fs::write(&path, content))
-            .map_err(failed)?;
-    }
-    // Takes the place of an empty folder too, and of nothing else.
-    fs::rename(&part.0, folder).map_err(failed)
+    let detail = format!(
+        "{} is not empty: name a folder that is not there with --dir",
+        folder.display()
+    );
+    Err(Failure::new("folder_not_empty", detail))
 }
 
-/// A folder that is written into; it is gone with this unless it was moved.
-struct Part(PathBuf);
+/// Writes the files into `folder`, which must not be there or be empty: all of them, or none.
+pub(super) fn write(folder: &Path, files: &Files) -> Result<(), Failure> {
+    check_folder(folder)?;
+    let part = Part::beside(folder).map_err(|error| failed(folder, &error))?;
+    part.fill(files)
+        // Takes the place of an empty folder too, and of nothing else.
+        .and_then(|()| fs::rename(&part.path, folder))
+        .map_err(|error| failed(folder, &error))
+}
+
+fn failed(folder: &Path, error: &io::Error) -> Failure {
+    Failure::new("io", format!("cannot write {}: {error}", folder.display()))
+}
+
+/// A folder that is written into; it is gone with this unless it was moved, and so are the folders made for it.
+#[derive(Debug)]
+pub(super) struct Part {
+    path: PathBuf,
+    /// Above it, the deepest first.
+    made: Vec<PathBuf>,
+}
 
 impl Part {
-    fn beside(folder: &Path) -> io::Result<Self> {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A new one beside `folder`.
+    pub(super) fn beside(folder: &Path) -> io::Result<Self> {
         let name = folder.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         let within = folder.parent().filter(|parent| *parent != Path::new(""));
         let within = within.unwrap_or_else(|| Path::new("."));
-        fs::create_dir_all(within)?;
+        let missing = within.ancestors().take_while(|above| !above.exists());
+        let made = missing.map(Path::to_owned).collect();
         let part = format!(".{}.part-{}", name.to_string_lossy(), std::process::id());
         let path = within.join(part);
-        fs::create_dir(&path)?;
-        Ok(Self(path))
+        // From here on whatever was made is removed.
+        let part = Self { path, made };
+        fs::create_dir_all(within)?;
+        fs::create_dir(&part.path)?;
+        Ok(part)
+    }
+
+    /// Writes through the folder itself: no name leads out of it, and none is written twice.
+    fn fill(&self, files: &Files) -> io::Result<()> {
+        let folder = Dir::open_ambient_dir(&self.path, ambient_authority())?;
+        for (place, content) in files {
+            if let Some(within) = place.parent().filter(|within| *within != Path::new("")) {
+                folder.create_dir_all(within)?;
+            }
+            let mut new = OpenOptions::new();
+            let mut file = folder.open_with(place, new.write(true).create_new(true))?;
+            file.write_all(content)?;
+        }
+        Ok(())
     }
 }
 
 impl Drop for Part {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        let _ = fs::remove_dir_all(&self.path);
+        // What holds the project by now is not empty.
+        let _ = self.made.iter().try_for_each(fs::remove_dir);
     }
 }

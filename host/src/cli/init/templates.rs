@@ -1,12 +1,15 @@
-//! The templates that are in the program, and what a project of one is made of: the template's files under another
-//! name, the SDK and the contract of this very host, and cargo's lock file, so that it builds with what was tested.
+//! What a project is made from: a template's files under another name, and the contract of this very host. Those that
+//! are in the program are read here; those of a pack come from `pack`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rust_embed::RustEmbed;
-use toml_edit::{Array, DocumentMut, Item, Table, value};
+use serde_json::Value;
+use toml_edit::DocumentMut;
 
+use super::{foreign, rust};
+use crate::cli::build::{NODE, PYTHON, RUST};
 use crate::cli::terminal::Failure;
 
 /// The files of a project, by their place in it.
@@ -17,164 +20,151 @@ pub(super) type Files = BTreeMap<PathBuf, Vec<u8>>;
 struct Sources;
 
 #[derive(RustEmbed)]
-#[folder = "../guest-sdk/"]
-struct Sdk;
-
-#[derive(RustEmbed)]
 #[folder = "../wit/"]
 struct Contract;
 
-/// What every crate here shares, for the projects' own workspace.
-const WORKSPACE: &str = include_str!("../../../../Cargo.toml");
-const LOCK: &[u8] = include_bytes!("../../../../Cargo.lock");
-/// Where a project keeps the SDK, with the contract beside it, as here.
-const SDK: &str = "bulkhead/guest-sdk";
-const CONTRACT: &str = "bulkhead/wit";
-const IGNORED: &[u8] = b"/target\n/.bulkhead\n";
+/// Where a project keeps what this host gives it: the contract, and for Rust the SDK beside it.
+pub(super) const OURS: &str = "bulkhead";
 
-/// What is done with a new agent.
-const AGENT: &[&str] = &[
+/// What is done with a new agent in Rust.
+const RUST_NEXT: &[&str] = &[
     "cd {folder}",
-    "cargo test                  # against the mock host",
+    "bulkhead test               # its own tests, then the component in the sandbox",
     "bulkhead dev                # builds, deploys and serves it, again with every save",
     "bulkhead run {name} \"hello\"",
 ];
 /// The same of a guardrail component.
-const GUARDRAIL: &[&str] = &[
+const GUARDRAIL_NEXT: &[&str] = &[
     "cargo test --manifest-path {folder}/Cargo.toml     # native",
     "bulkhead deploy {name} {folder}     # where `bulkhead dev` runs; agents then name it: component={name}",
 ];
+const NODE_NEXT: &[&str] = &[
+    "cd {folder}",
+    "npm test                    # in Node.js, without a host",
+    "bulkhead dev --agent .      # installs, builds, deploys and serves it",
+    "bulkhead run {name} \"hello\"",
+];
+const PYTHON_NEXT: &[&str] = &[
+    "cd {folder}",
+    "python3 -m unittest discover -s test     # without a host",
+    "bulkhead dev --agent .      # installs, builds, deploys and serves it",
+    "bulkhead run {name} \"hello\"",
+];
+
+/// What a template's project is built with, by the manifest that is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Language {
+    Rust,
+    JavaScript,
+    Python,
+}
 
 /// One of the templates.
 #[derive(Debug)]
 pub(super) struct Template {
     pub(super) name: String,
-    /// One line, its package's description.
+    /// One line.
     pub(super) description: String,
-    /// What to do with a project of it, a line each.
-    pub(super) next: &'static [&'static str],
-    manifest: DocumentMut,
+    pub(super) language: Language,
+    pub(super) files: Files,
 }
 
-/// All of them, by name.
+/// All that are in the program, by name.
 pub(super) fn all() -> Vec<Template> {
-    let manifests = Sources::iter().filter_map(|path| {
-        let name = path.strip_suffix("/Cargo.toml")?.to_owned();
-        let manifest = document(&Sources::get(&path)?.data);
-        let description = manifest["package"]["description"].as_str();
+    let mut folders = BTreeMap::<String, Files>::new();
+    for path in Sources::iter() {
+        if let Some((name, place)) = path.split_once('/') {
+            let files = folders.entry(name.to_owned()).or_default();
+            files.insert(place.into(), content(Sources::get(&path)));
+        }
+    }
+    let templates = folders.into_iter().filter_map(|(name, files)| {
+        let language = Language::of(&files)?;
+        let description = language.description(&files).unwrap_or_default();
         Some(Template {
-            description: description.unwrap_or_default().to_owned(),
-            next: if name == "guardrail" {
-                GUARDRAIL
-            } else {
-                AGENT
-            },
             name,
-            manifest,
+            description,
+            language,
+            files,
         })
     });
-    let mut all: Vec<_> = manifests.collect();
-    all.sort_by(|a, b| a.name.cmp(&b.name));
-    all
+    templates.collect()
+}
+
+impl Language {
+    /// `None` where the files are no project.
+    pub(super) fn of(files: &Files) -> Option<Self> {
+        let manifests = [
+            (RUST, Self::Rust),
+            (NODE, Self::JavaScript),
+            (PYTHON, Self::Python),
+        ];
+        let found = manifests
+            .into_iter()
+            .find(|(manifest, _)| files.contains_key(Path::new(manifest)));
+        found.map(|(_, language)| language)
+    }
+
+    /// The line its manifest describes it with.
+    fn description(self, files: &Files) -> Option<String> {
+        let document = |manifest| text(files, manifest)?.parse::<DocumentMut>().ok();
+        let described = match self {
+            Self::Rust => document(RUST)?["package"]["description"]
+                .as_str()?
+                .to_owned(),
+            Self::Python => document(PYTHON)?["project"]["description"]
+                .as_str()?
+                .to_owned(),
+            Self::JavaScript => {
+                let package: Value = serde_json::from_str(text(files, NODE)?).ok()?;
+                package["description"].as_str()?.to_owned()
+            }
+        };
+        Some(described)
+    }
 }
 
 impl Template {
     /// The files of a project called `name`.
     pub(super) fn project(&self, name: &str) -> Result<Files, Failure> {
-        let mut files = Files::new();
-        let folder = format!("{}/", self.name);
-        for path in Sources::iter() {
-            let Some(place) = path.strip_prefix(&folder) else {
-                continue;
-            };
-            let content = Sources::get(&path).map(|file| file.data.into_owned());
-            let content = content.unwrap_or_default();
-            files.insert(place.into(), self.renamed(place, content, name));
-        }
-        files.insert("Cargo.toml".into(), self.manifest(name).to_string().into());
-        files.insert("Cargo.lock".into(), LOCK.to_vec());
-        files.insert(".gitignore".into(), IGNORED.to_vec());
+        let mut files = match self.language {
+            Language::Rust => rust::project(self, name)?,
+            Language::JavaScript | Language::Python => foreign::project(self, name),
+        };
         for path in Contract::iter() {
-            let content = Contract::get(&path).map(|file| file.data.into_owned());
-            files.insert(
-                format!("{CONTRACT}/{path}").into(),
-                content.unwrap_or_default(),
-            );
-        }
-        for path in Sdk::iter().filter(|path| !path.starts_with("tests/")) {
-            let content = Sdk::get(&path).map(|file| file.data.into_owned());
-            let mut content = content.unwrap_or_default();
-            if path == "Cargo.toml" {
-                // What its own tests need is not there.
-                let mut manifest = document(&content);
-                manifest.remove("dev-dependencies");
-                content = manifest.to_string().into();
-            }
-            files.insert(format!("{SDK}/{path}").into(), content);
+            let place = format!("{OURS}/wit/{path}");
+            files.insert(place.into(), content(Contract::get(&path)));
         }
         Ok(files)
     }
 
-    /// The project is a package and the workspace of the SDK's, with what those inherit.
-    fn manifest(&self, name: &str) -> DocumentMut {
-        let here = document(WORKSPACE.as_bytes());
-        let mut manifest = self.manifest.clone();
-        manifest["package"]["name"] = value(name);
-        if let Some(package) = manifest["package"].as_table_mut() {
-            package.remove("description");
-            // The author's own to choose.
-            package.remove("license");
-        }
-        manifest["dependencies"]["bulkhead-sdk"]["path"] = value(SDK);
-        let members = [SDK.to_owned(), format!("{SDK}/macros")];
-        let mut workspace = Table::new();
-        workspace["resolver"] = here["workspace"]["resolver"].clone();
-        workspace["members"] = value(members.iter().collect::<Array>());
-        workspace["package"] = here["workspace"]["package"].clone();
-        workspace["lints"] = here["workspace"]["lints"].clone();
-        manifest["workspace"] = Item::Table(workspace);
-        let mut profile = Table::new();
-        profile.set_implicit(true);
-        profile["guest"] = here["profile"]["guest"].clone();
-        manifest["profile"] = Item::Table(profile);
-        manifest
-    }
-
-    /// The file with the template's name replaced where it names the agent: as an identifier in Rust, as a word in what
-    /// the author reads.
-    fn renamed(&self, place: &str, content: Vec<u8>, name: &str) -> Vec<u8> {
-        let identifier = name.replace('-', "_");
-        let own = self.name.replace('-', "_");
-        let pairs = match place.rsplit_once('.') {
-            Some((_, "rs")) => vec![
-                (format!("fn {own}("), format!("fn {identifier}(")),
-                (format!("({own}, "), format!("({identifier}, ")),
-                (format!("({own})"), format!("({identifier})")),
-                (format!("{own}::"), format!("{identifier}::")),
-                (format!("\"{}\"", self.name), format!("\"{name}\"")),
-            ],
-            _ if place == "README.md" => vec![
-                (format!("# {}\n", self.name), format!("# {name}\n")),
-                (format!(" {} ", self.name), format!(" {name} ")),
-                (
-                    format!("component={}`", self.name),
-                    format!("component={name}`"),
-                ),
-            ],
-            _ => return content,
-        };
-        match String::from_utf8(content) {
-            Ok(text) => pairs
-                .into_iter()
-                .fold(text, |text, (own, new)| text.replace(&own, &new))
-                .into(),
-            Err(bytes) => bytes.into_bytes(),
+    /// What to do with a project of it, a line each.
+    pub(super) fn next(&self) -> &'static [&'static str] {
+        match self.language {
+            Language::Rust if self.name == "guardrail" => GUARDRAIL_NEXT,
+            Language::Rust => RUST_NEXT,
+            Language::JavaScript => NODE_NEXT,
+            Language::Python => PYTHON_NEXT,
         }
     }
 }
 
-/// A manifest of ours; the suite builds a project of each template.
-fn document(text: &[u8]) -> DocumentMut {
-    let text = String::from_utf8_lossy(text);
-    text.parse().expect("what cargo reads is TOML")
+/// One of a project's files, as text.
+pub(super) fn text<'a>(files: &'a Files, place: &str) -> Option<&'a str> {
+    std::str::from_utf8(files.get(Path::new(place))?).ok()
+}
+
+/// The text with each of these words replaced; bytes that are no text stay as they are.
+pub(super) fn replaced(content: &[u8], pairs: &[(String, String)]) -> Vec<u8> {
+    match std::str::from_utf8(content) {
+        Ok(text) => pairs
+            .iter()
+            .fold(text.to_owned(), |text, (own, new)| text.replace(own, new))
+            .into(),
+        Err(_) => content.to_owned(),
+    }
+}
+
+pub(super) fn content(file: Option<rust_embed::EmbeddedFile>) -> Vec<u8> {
+    file.map(|file| file.data.into_owned()).unwrap_or_default()
 }

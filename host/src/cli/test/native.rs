@@ -2,32 +2,21 @@
 //! say the most.
 
 use std::path::Path;
-use std::process::Stdio;
 
 use tokio::process::Command;
 
-use crate::cli::build::Group;
+use crate::cli::build::{RUST, Toolchain};
 use crate::cli::terminal::Failure;
 
 /// Whether the project has native tests: those of other languages run theirs by themselves.
 pub(super) fn are_there(folder: &Path) -> bool {
-    folder.join("Cargo.toml").is_file()
+    folder.join(RUST).is_file()
 }
 
 pub(super) async fn run(folder: &Path) -> Result<(), Failure> {
     let mut cargo = Command::new("cargo");
     cargo.current_dir(folder).args(["test", "--quiet"]);
-    cargo
-        .stdin(Stdio::null())
-        .stdout(std::io::stderr())
-        .stderr(Stdio::inherit())
-        .process_group(0);
-    let mut group = Group(cargo.spawn().map_err(|error| {
-        let detail =
-            format!("`cargo` cannot be run ({error}): install Rust from https://rustup.rs");
-        Failure::new("no_rust", detail)
-    })?);
-    if group.0.wait().await?.success() {
+    if Toolchain::Rust.tell(cargo).await?.success() {
         return Ok(());
     }
     let detail = format!(

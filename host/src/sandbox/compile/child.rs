@@ -110,7 +110,7 @@ fn work(engine: Option<&Engine>) -> Result<(), String> {
             .precompile_component(component)
             .map_err(|e| format!("{e:#}"))?,
         None => inspect(component)
-            .map(|()| Vec::new())
+            .map(|_| Vec::new())
             .map_err(|refused| refused.to_string())?,
     };
     let tag = code(nonce, component, &made).0.finalize().into_bytes();
