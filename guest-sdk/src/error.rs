@@ -5,6 +5,14 @@ use std::fmt;
 use std::time::Duration;
 
 /// What the SDK's functions answer.
+///
+/// ```
+/// fn half(n: u32) -> bulkhead_sdk::Result<u32> {
+///     if n % 2 == 0 { Ok(n / 2) } else { Err("it is odd")? }
+/// }
+///
+/// assert_eq!(half(4), Ok(2));
+/// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a call, or the agent itself, failed.

@@ -41,21 +41,69 @@ pub fn line(level: Level, text: &str) {
 }
 
 /// Adds a line that is of use only while the agent is being written.
+///
+/// ```
+/// use bulkhead_sdk::{Outcome, Result, Turn, log, mock::MockHost};
+///
+/// fn quiet(_: Turn) -> Result<Outcome> {
+///     log::debug("two passages");
+///     Ok(Outcome::EndTurn)
+/// }
+///
+/// let transcript = MockHost::new().run(quiet, "hm?");
+/// assert_eq!(transcript.log, [(log::Level::Debug, "two passages".to_owned())]);
+/// ```
 pub fn debug(text: &str) {
     line(Level::Debug, text);
 }
 
 /// Adds a line that says what happened.
+///
+/// ```
+/// use bulkhead_sdk::{Outcome, Result, Turn, log, mock::MockHost};
+///
+/// fn quiet(_: Turn) -> Result<Outcome> {
+///     log::info("answered from the cache");
+///     Ok(Outcome::EndTurn)
+/// }
+///
+/// let transcript = MockHost::new().run(quiet, "hm?");
+/// assert_eq!(transcript.log, [(log::Level::Info, "answered from the cache".to_owned())]);
+/// ```
 pub fn info(text: &str) {
     line(Level::Info, text);
 }
 
 /// Adds a line that says what is off.
+///
+/// ```
+/// use bulkhead_sdk::{Outcome, Result, Turn, log, mock::MockHost};
+///
+/// fn quiet(_: Turn) -> Result<Outcome> {
+///     log::warn("nothing was found");
+///     Ok(Outcome::EndTurn)
+/// }
+///
+/// let transcript = MockHost::new().run(quiet, "hm?");
+/// assert_eq!(transcript.log, [(log::Level::Warn, "nothing was found".to_owned())]);
+/// ```
 pub fn warn(text: &str) {
     line(Level::Warn, text);
 }
 
 /// Adds a line that says what failed.
+///
+/// ```
+/// use bulkhead_sdk::{Outcome, Result, Turn, log, mock::MockHost};
+///
+/// fn quiet(_: Turn) -> Result<Outcome> {
+///     log::error("the model refused");
+///     Ok(Outcome::EndTurn)
+/// }
+///
+/// let transcript = MockHost::new().run(quiet, "hm?");
+/// assert_eq!(transcript.log, [(log::Level::Error, "the model refused".to_owned())]);
+/// ```
 pub fn error(text: &str) {
     line(Level::Error, text);
 }

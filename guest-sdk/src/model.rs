@@ -332,6 +332,24 @@ impl Iterator for Generation {
 ///
 /// # Errors
 /// Every variant of [`Error`] that tells of the model, and [`Invalid`](Error::Invalid).
+///
+/// ```
+/// use bulkhead_sdk::mock::{Answer, MockHost};
+/// use bulkhead_sdk::model::{self, Message, Request};
+/// use bulkhead_sdk::{Error, Outcome, Result, Turn, output};
+///
+/// fn patient(turn: Turn) -> Result<Outcome> {
+///     match model::generate(&Request::new(vec![Message::user(turn.text())])) {
+///         Ok(generation) => output::text(&generation.text()?.0),
+///         Err(Error::RateLimited(_)) => output::text("Ask me again later."),
+///         Err(error) => return Err(error),
+///     }
+///     Ok(Outcome::EndTurn)
+/// }
+///
+/// let host = MockHost::new().model(Answer::error(Error::RateLimited(None)));
+/// assert_eq!(host.run(patient, "hello?").text(), "Ask me again later.");
+/// ```
 pub fn generate(request: &Request) -> Result<Generation> {
     Ok(Generation {
         inner: host::generate(request)?,

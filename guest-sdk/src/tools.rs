@@ -181,11 +181,36 @@ impl<'a> Calls<'a> {
 }
 
 /// States that a tool of this agent starts, and answers the call's number within the run. [`Calls`] does this by itself.
+///
+/// ```
+/// use bulkhead_sdk::{Outcome, Result, Turn, mock::MockHost, tools};
+///
+/// fn looks(_: Turn) -> Result<Outcome> {
+///     let call = tools::started("look", r#"{"at": "the sky"}"#);
+///     tools::finished(call, Ok("blue"));
+///     Ok(Outcome::EndTurn)
+/// }
+///
+/// let call = &MockHost::new().run(looks, "well?").tool_calls()[0];
+/// assert_eq!((call.name.as_str(), call.answer.as_deref()), ("look", Ok("blue")));
+/// ```
 pub fn started(name: &str, arguments: &str) -> u32 {
     host::tool_started(name, arguments)
 }
 
 /// States what the call answered; `Err` where the tool failed. [`Calls`] does this by itself.
+///
+/// ```
+/// use bulkhead_sdk::{Outcome, Result, Turn, mock::MockHost, tools};
+///
+/// fn looks(_: Turn) -> Result<Outcome> {
+///     tools::finished(tools::started("look", "{}"), Err("it is dark"));
+///     Ok(Outcome::EndTurn)
+/// }
+///
+/// let calls = MockHost::new().run(looks, "well?").tool_calls();
+/// assert_eq!(calls[0].answer, Err("it is dark".to_owned()));
+/// ```
 pub fn finished(call: u32, answer: Result<&str, &str>) {
     host::tool_finished(call, answer);
 }

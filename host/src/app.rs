@@ -52,6 +52,7 @@ pub struct Rooms {
     pub models: Models,
     pub knowledge: Knowledge,
     pub guardrails: Guardrails,
+    pub checker: Checker,
     pub webhooks: Webhooks,
     pub runs: Runs,
     pub idempotency: Idempotency,
@@ -83,9 +84,7 @@ impl App {
 
         let (identity, conversations) = people(&base, &config);
         let guardrails = Guardrails::new(&base, config.guardrails.clone());
-        let billing = Billing::new(&base, Egress::new()?, config.billing.clone())
-            .map_err(|what| BAD_CONFIG.because(what))?;
-        billing.check_tiers().await?;
+        let billing = billing(&base, &config).await?;
         let audit = Audit::open(&base, &seal, audit_config(&config)).await?;
         let refusals = Refusals::new(&base, config.audit.refusals_per_minute);
         let agents = Agents::new(agents::Parts {
@@ -112,7 +111,7 @@ impl App {
             models: models.clone(),
             knowledge: knowledge.clone(),
             guardrails: guardrails.clone(),
-            checker,
+            checker: checker.clone(),
             sandbox,
             scheduler: scheduler.clone(),
             imports,
@@ -136,6 +135,7 @@ impl App {
             models,
             knowledge,
             guardrails,
+            checker,
             webhooks,
             runs,
             idempotency,
@@ -167,6 +167,13 @@ async fn base(parts: &Parts, config: &Config) -> Result<(Base, Egress)> {
     base.tracing =
         Tracing::start(&config.tracing, &base, &egress).map_err(|what| BAD_CONFIG.because(what))?;
     Ok((base, egress))
+}
+
+async fn billing(base: &Base, config: &Config) -> Result<Billing> {
+    let billing = Billing::new(base, Egress::new()?, config.billing.clone())
+        .map_err(|what| BAD_CONFIG.because(what))?;
+    billing.check_tiers().await?;
+    Ok(billing)
 }
 
 /// Guardrail components are found among the agents, which know nothing of who is judged.

@@ -505,9 +505,16 @@ fn pages() -> Vec<PathBuf> {
         .collect();
     pages.extend(markdown(&root().join("docs")));
     pages.extend(
-        ["support", "chat", "guardrail", "js-chat", "py-chat"]
-            .iter()
-            .map(|template| root().join("templates").join(template).join("README.md")),
+        [
+            "support",
+            "chat",
+            "tools",
+            "guardrail",
+            "js-chat",
+            "py-chat",
+        ]
+        .iter()
+        .map(|template| root().join("templates").join(template).join("README.md")),
     );
     pages
 }

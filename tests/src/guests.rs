@@ -84,5 +84,15 @@ fn build() {
         );
     };
     build(&["-p", "bulkhead-test-guests", "--examples"]);
-    build(&["-p", "support", "-p", "chat", "-p", "guardrail", "--lib"]);
+    build(&[
+        "-p",
+        "support",
+        "-p",
+        "chat",
+        "-p",
+        "tools",
+        "-p",
+        "guardrail",
+        "--lib",
+    ]);
 }

@@ -1,17 +1,21 @@
 //! `#[agent]`: keeps the function callable by native tests, adds what the host is told under the same name in the type
 //! namespace (an empty enum, so nothing can be made of it), and exports both from a component.
 
+use std::collections::BTreeSet;
+
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
+use syn::token::{Bracket, Paren};
 use syn::{
     Error, FnArg, Ident, ItemFn, LitStr, Path, Result, ReturnType, Token, bracketed, parenthesized,
 };
 
-use crate::attribute::{bounded, documentation, plain_function, text_of};
+use crate::attribute::{bounded, comma, documentation, option, plain_function, text, text_of};
 
+const HOW: &str = "what is said of an agent has a name, and commas between, as in `name = \"support\", model = \"small\"`";
 const SHAPE: &str = "an agent is `fn(turn: Turn) -> Result<Outcome>`";
 
 #[derive(Default)]
@@ -25,24 +29,14 @@ struct Options {
 impl Parse for Options {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         let mut options = Self::default();
+        let mut said = Vec::new();
         while !input.is_empty() {
-            let key: Ident = input.parse()?;
+            let key = option(input, &mut said, HOW)?;
             match key.to_string().as_str() {
-                "name" => options.name = Some(value(input)?),
-                "model" => options.model = Some(value(input)?),
-                "tools" => {
-                    let list;
-                    parenthesized!(list in input);
-                    let paths = Punctuated::<Path, Token![,]>::parse_terminated(&list)?;
-                    options.tools = paths.into_iter().collect();
-                }
-                "guardrails" => {
-                    input.parse::<Token![=]>()?;
-                    let list;
-                    bracketed!(list in input);
-                    let texts = Punctuated::<LitStr, Token![,]>::parse_terminated(&list)?;
-                    options.guardrails = texts.into_iter().collect();
-                }
+                "name" => options.name = Some(text(input, &key)?),
+                "model" => options.model = Some(model(text(input, &key)?)?),
+                "tools" => options.tools = tools(input, &key)?,
+                "guardrails" => options.guardrails = guardrails(input, &key)?,
                 _ => {
                     let sentence = format!(
                         "an agent has no `{key}`: what can be said is `name = \"…\"`, `model = \"…\"`, `tools(…)` and `guardrails = [\"…\"]`"
@@ -50,12 +44,55 @@ impl Parse for Options {
                     return Err(Error::new(key.span(), sentence));
                 }
             }
-            if !input.is_empty() {
-                input.parse::<Token![,]>()?;
-            }
+            comma(input, HOW)?;
         }
         Ok(options)
     }
+}
+
+/// Not empty: nobody could answer to that.
+fn model(alias: LitStr) -> Result<LitStr> {
+    if alias.value().trim().is_empty() {
+        let sentence =
+            "a model is asked for by an alias: leave `model` out for the one called `default`";
+        return Err(Error::new(alias.span(), sentence));
+    }
+    Ok(alias)
+}
+
+/// The named tools, which a model can tell apart.
+fn tools(input: ParseStream<'_>, key: &Ident) -> Result<Vec<Path>> {
+    let sentence = "tools are named in parentheses: write `tools(add, weather)`";
+    if !input.peek(Paren) {
+        return Err(Error::new(key.span(), sentence));
+    }
+    let list;
+    parenthesized!(list in input);
+    let paths = Punctuated::<Path, Token![,]>::parse_terminated(&list)
+        .map_err(|error| Error::new(error.span(), sentence))?;
+    let mut names = BTreeSet::new();
+    for path in &paths {
+        let name = path.segments.last().map(|last| text_of(&last.ident));
+        if let Some(name) = name.filter(|name| !names.insert(name.clone())) {
+            let sentence =
+                format!("two tools are called `{name}`: a model could not tell them apart");
+            return Err(Error::new_spanned(path, sentence));
+        }
+    }
+    Ok(paths.into_iter().collect())
+}
+
+fn guardrails(input: ParseStream<'_>, key: &Ident) -> Result<Vec<LitStr>> {
+    let sentence = "guardrails are texts in brackets: write `guardrails = [\"max_tokens=2000\"]`";
+    if !input.peek(Token![=]) || !input.peek2(Bracket) {
+        return Err(Error::new(key.span(), sentence));
+    }
+    input.parse::<Token![=]>()?;
+    let list;
+    bracketed!(list in input);
+    let texts = Punctuated::<LitStr, Token![,]>::parse_terminated(&list);
+    let texts = texts.map_err(|error| Error::new(error.span(), sentence))?;
+    Ok(texts.into_iter().collect())
 }
 
 pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> {
@@ -113,6 +150,10 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenS
             }
         }
 
+        /// Two of them would be one component with two answers.
+        #[cfg(target_family = "wasm")]
+        const A_COMPONENT_IS_ONE_AGENT_OR_ONE_GUARDRAIL: () = ();
+
         #[cfg(target_family = "wasm")]
         #[allow(unsafe_code, clippy::allow_attributes, reason = "the exports of a component are written by the binding generator")]
         const _: () = {
@@ -169,9 +210,4 @@ fn name(options: &Options, function: &ItemFn) -> Result<String> {
         "`{name}` cannot name an agent: use 1 to 63 small letters, digits and `-`, a letter first, as in `#[agent(name = \"support\")]`"
     );
     Err(Error::new(span, sentence))
-}
-
-fn value(input: ParseStream<'_>) -> Result<LitStr> {
-    input.parse::<Token![=]>()?;
-    input.parse()
 }

@@ -1,11 +1,47 @@
-//! What the attributes share: doc comments, functions of a plain shape, names and texts within the contract's bounds.
+//! What the attributes share: their options, doc comments, functions of a plain shape, names and texts within the contract's bounds.
 
 use proc_macro2::Span;
+use syn::parse::ParseStream;
 use syn::spanned::Spanned;
-use syn::{Attribute, Error, Expr, ExprLit, FnArg, Ident, ItemFn, Lit, Meta, Result};
+use syn::{
+    Attribute, Error, Expr, ExprLit, FnArg, Ident, ItemFn, Lit, LitStr, Meta, Result, Token,
+};
 
 /// What a description may hold, by the contract.
 const DESCRIPTION_BYTES: usize = 4096;
+
+/// The name of the next option, which was not said before; `how` is said where there is none.
+pub(crate) fn option(input: ParseStream<'_>, said: &mut Vec<String>, how: &str) -> Result<Ident> {
+    let span = input.span();
+    let key: Ident = input.parse().map_err(|_| Error::new(span, how))?;
+    let name = key.to_string();
+    if said.contains(&name) {
+        return Err(Error::new(key.span(), format!("`{name}` is said twice")));
+    }
+    said.push(name);
+    Ok(key)
+}
+
+/// The text of an option.
+pub(crate) fn text(input: ParseStream<'_>, key: &Ident) -> Result<LitStr> {
+    let sentence = format!("`{key}` is a text: write `{key} = \"…\"`");
+    if !input.peek(Token![=]) {
+        return Err(Error::new(key.span(), sentence));
+    }
+    input.parse::<Token![=]>()?;
+    let span = input.span();
+    input.parse().map_err(|_| Error::new(span, sentence))
+}
+
+/// The comma before the next option.
+pub(crate) fn comma(input: ParseStream<'_>, how: &str) -> Result<()> {
+    if input.is_empty() {
+        return Ok(());
+    }
+    let span = input.span();
+    let comma = input.parse::<Token![,]>().map(drop);
+    comma.map_err(|_| Error::new(span, how))
+}
 
 /// The doc comment, its lines joined as they are read; `None` where there is none.
 pub(crate) fn documentation(attributes: &[Attribute]) -> Option<String> {

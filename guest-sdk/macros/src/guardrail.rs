@@ -53,6 +53,10 @@ pub(crate) fn expand(attribute: &TokenStream, item: TokenStream) -> Result<Token
             }
         }
 
+        /// Two of them would be one component with two verdicts.
+        #[cfg(target_family = "wasm")]
+        const A_COMPONENT_IS_ONE_AGENT_OR_ONE_GUARDRAIL: () = ();
+
         #[cfg(target_family = "wasm")]
         #[allow(unsafe_code, clippy::allow_attributes, reason = "the exports of a component are written by the binding generator")]
         const _: () = {

@@ -5,11 +5,14 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
-use syn::{Error, FnArg, Ident, ItemFn, LitStr, Pat, PatType, Result, ReturnType, Token, Type};
+use syn::{Error, FnArg, Ident, ItemFn, LitStr, Pat, PatType, Result, ReturnType, Type};
 
 use crate::attribute::{
-    bounded, documentation, plain_function, strip_parameter_documentation, text_of,
+    bounded, comma, documentation, option, plain_function, strip_parameter_documentation, text,
+    text_of,
 };
+
+const HOW: &str = "what is said of a tool has a name, as in `effect = \"mutate\"`";
 
 /// What `#[tool(…)]` says.
 struct Options {
@@ -34,16 +37,16 @@ enum Parameters {
 impl Parse for Options {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         let mut effect = format_ident!("Read");
-        if !input.is_empty() {
-            let key: Ident = input.parse()?;
+        let mut said = Vec::new();
+        while !input.is_empty() {
+            let key = option(input, &mut said, HOW)?;
             if key != "effect" {
                 let sentence =
                     format!("a tool has no `{key}`: what can be said is `effect = \"…\"`");
                 return Err(Error::new(key.span(), sentence));
             }
-            input.parse::<Token![=]>()?;
-            effect = variant(&input.parse()?)?;
-            input.parse::<Option<Token![,]>>()?;
+            effect = variant(&text(input, &key)?)?;
+            comma(input, HOW)?;
         }
         Ok(Self { effect })
     }

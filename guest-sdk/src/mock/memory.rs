@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
+use serde_json::json;
+
 use super::host::with;
 use crate::error::{Error, Result};
 
@@ -18,7 +20,10 @@ pub(super) type Texts = BTreeMap<String, String>;
 
 pub(crate) fn remembered(key: &str) -> Result<Option<String>> {
     check(key)?;
-    Ok(with(|host| host.transcript.memory.get(key).cloned()))
+    with(|host| {
+        let recorded = host.remembered("memory.get", &json!({ "key": key }));
+        recorded.unwrap_or_else(|| Ok(host.transcript.memory.get(key).cloned()))
+    })
 }
 
 pub(crate) fn remember(key: &str, value: &str) -> Result<()> {
@@ -33,7 +38,11 @@ pub(crate) fn remember(key: &str, value: &str) -> Result<()> {
             let what = format!("a run sets at most {SET_BYTES} bytes in sum");
             return Err(Error::Full(what));
         }
+        let recorded = host.remembered("memory.set", &json!({ "key": key, "value": value }));
         let memory = &mut host.transcript.memory;
+        if let Some(set) = recorded {
+            return set.map(|()| _ = memory.insert(key.to_owned(), value.to_owned()));
+        }
         if !memory.contains_key(key) && memory.len() >= KEYS {
             return Err(Error::Full(format!("it holds at most {KEYS} keys")));
         }
@@ -50,7 +59,11 @@ pub(crate) fn remember(key: &str, value: &str) -> Result<()> {
 
 pub(crate) fn forget(key: &str) -> Result<bool> {
     check(key)?;
-    Ok(with(|host| host.transcript.memory.remove(key).is_some()))
+    with(|host| {
+        let recorded = host.remembered("memory.delete", &json!({ "key": key }));
+        let was = host.transcript.memory.remove(key).is_some();
+        recorded.unwrap_or(Ok(was))
+    })
 }
 
 pub(crate) fn keys(prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec<String>> {
@@ -58,17 +71,19 @@ pub(crate) fn keys(prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec<
         Some(after) if after >= prefix => Bound::Excluded(after),
         _ => Bound::Included(prefix),
     };
-    Ok(with(|host| {
+    with(|host| {
+        let request = json!({ "prefix": prefix, "after": after, "limit": limit });
+        if let Some(recorded) = host.remembered("memory.keys", &request) {
+            return recorded;
+        }
         let behind = host
             .transcript
             .memory
             .range::<str, _>((from, Bound::Unbounded));
         let keys = behind.map(|(key, _)| key);
-        keys.take_while(|key| key.starts_with(prefix))
-            .take(limit as usize)
-            .cloned()
-            .collect()
-    }))
+        let keys = keys.take_while(|key| key.starts_with(prefix));
+        Ok(keys.take(limit as usize).cloned().collect())
+    })
 }
 
 pub(crate) fn setting(name: &str) -> Option<String> {

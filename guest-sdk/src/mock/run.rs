@@ -139,6 +139,6 @@ impl MockHost {
         let turn = Turn::new(format!("run_{:032x}", 1), messages, self.clock);
         let kept = (self.memory, self.settings);
         let host = Host::new(self.answers, self.passages, self.clock, kept);
-        host::serve(host, || agent(turn).map_err(Into::into))
+        host::serve(host, || agent(turn).map_err(Into::into)).0
     }
 }

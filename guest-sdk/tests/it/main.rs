@@ -2,5 +2,6 @@
 
 mod agent_loop;
 mod hello;
+mod recorded;
 mod refused;
 mod tools;

@@ -20,6 +20,28 @@ async fn waiting(_: Turn) -> Result<Outcome> {
 }
 
 #[agent]
+unsafe fn reckless(_: Turn) -> Result<Outcome> {
+    Ok(Outcome::EndTurn)
+}
+
+#[agent]
+fn open<T>(_: Turn) -> Result<Outcome> {
+    Ok(Outcome::EndTurn)
+}
+
+#[agent]
+fn überall(_: Turn) -> Result<Outcome> {
+    Ok(Outcome::EndTurn)
+}
+
+#[agent]
 struct Thing;
+
+impl Thing {
+    #[agent]
+    fn of_a_thing(self) -> Result<Outcome> {
+        Ok(Outcome::EndTurn)
+    }
+}
 
 fn main() {}

@@ -13,4 +13,9 @@ fn tooled(_: bulkhead_sdk::Turn) -> Result<Outcome> {
     Ok(Outcome::EndTurn)
 }
 
+#[agent]
+fn speechless(_: bulkhead_sdk::Turn) -> Result<String> {
+    Ok(String::new())
+}
+
 fn main() {}

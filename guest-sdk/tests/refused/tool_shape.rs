@@ -30,4 +30,42 @@ fn greedy(all: Args<Vec<u8>>, more: u8) -> Result<u8> {
     Ok(more)
 }
 
+/// Waits.
+#[tool]
+async fn waiting() -> Result<u8> {
+    Ok(1)
+}
+
+/// Could be anything.
+#[tool]
+fn open<T>(of: Vec<u8>) -> Result<usize> {
+    Ok(of.len())
+}
+
+/// Answers nothing at all.
+#[tool]
+fn silent(word: String) {
+    drop(word);
+}
+
+/// Has a name no model can write.
+#[tool]
+fn länge(word: String) -> Result<usize> {
+    Ok(word.len())
+}
+
+/// Is no function.
+#[tool]
+const PI: f64 = 3.0;
+
+struct Thing;
+
+impl Thing {
+    /// Belongs to something.
+    #[tool]
+    fn of_a_thing(&self, word: String) -> Result<usize> {
+        Ok(word.len())
+    }
+}
+
 fn main() {}

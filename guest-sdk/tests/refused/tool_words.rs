@@ -13,4 +13,28 @@ fn priced() -> Result<u32> {
     Ok(1)
 }
 
+/// Is told twice what it does.
+#[tool(effect = "read", effect = "mutate")]
+fn undecided() -> Result<u32> {
+    Ok(1)
+}
+
+/// Is told without quotes.
+#[tool(effect = mutate)]
+fn unquoted() -> Result<u32> {
+    Ok(1)
+}
+
+/// Is told without a name.
+#[tool("mutate")]
+fn unnamed() -> Result<u32> {
+    Ok(1)
+}
+
+/// Is told nothing.
+#[tool(effect)]
+fn hanging() -> Result<u32> {
+    Ok(1)
+}
+
 fn main() {}

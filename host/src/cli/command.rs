@@ -7,7 +7,7 @@ use super::operator::{keys, migrate, nodes};
 use super::terminal::{Failure, Format, Output};
 use super::{
     audit, build, cancel, conversations, deploy, dev, doctor, guardrails, init, knowledge, limits,
-    publishers, run, runs, serve, usage, versions, webhooks,
+    publishers, run, runs, serve, test, usage, versions, webhooks,
 };
 
 #[derive(Debug, Parser)]
@@ -30,6 +30,7 @@ pub(super) enum Command {
     Init(init::Args),
     Build(build::Args),
     Dev(dev::Args),
+    Test(test::Args),
     Serve(serve::Args),
     Deploy(deploy::Args),
     Run(run::Args),
@@ -61,6 +62,7 @@ impl Command {
             Self::Init(args) => init::run(args, out).await,
             Self::Build(args) => build::run(args, out).await,
             Self::Dev(args) => dev::run(args, out).await,
+            Self::Test(args) => test::run(args, out).await,
             Self::Serve(args) => serve::run(args, out).await,
             Self::Deploy(args) => deploy::run(args, out).await,
             Self::Run(args) => run::run(args, out).await,

@@ -22,6 +22,7 @@ mod runs;
 mod serve;
 mod stop;
 mod terminal;
+mod test;
 mod usage;
 mod versions;
 mod webhooks;

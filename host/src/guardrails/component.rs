@@ -81,7 +81,7 @@ pub struct Subject {
 /// What a component said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Verdict {
+pub enum Verdict {
     Allow,
     Rewrite(String),
     Block(String),
@@ -128,7 +128,7 @@ impl Checker {
     }
 
     /// One verdict. `Err` says in a word what the component did instead.
-    async fn check(&self, org: OrgId, name: &str, subject: Subject) -> Result<Verdict, String> {
+    pub async fn check(&self, org: OrgId, name: &str, subject: Subject) -> Result<Verdict, String> {
         let (digest, component) = self.loaded(org, name).await?;
         let pre = match self.linked.get(&digest).await {
             Some(pre) => pre,

@@ -21,7 +21,7 @@ use crate::kit::http::Cursors;
 use crate::kit::{Base, Clock, Ids};
 
 pub use check::{Check, Checked};
-pub use component::{Checker, Judge};
+pub use component::{Checker, Judge, Subject, Verdict};
 pub use config::Config;
 pub use declare::GUARDRAILS_REFUSED;
 pub use entry::Of;

@@ -3,11 +3,12 @@
 use super::program::run;
 
 /// Every command, and every command of a command.
-const COMMANDS: [&[&str]; 76] = [
+const COMMANDS: [&[&str]; 78] = [
     &[],
     &["init"],
     &["build"],
     &["dev"],
+    &["test"],
     &["serve"],
     &["deploy"],
     &["run"],
@@ -21,6 +22,7 @@ const COMMANDS: [&[&str]; 76] = [
     &["runs"],
     &["runs", "ls"],
     &["runs", "show"],
+    &["runs", "export"],
     &["versions"],
     &["versions", "ls"],
     &["versions", "show"],

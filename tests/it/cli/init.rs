@@ -12,7 +12,14 @@ use super::program::{built, command, ended, run};
 use super::verbs::as_client;
 use crate::guardrails::guarded;
 
-const TEMPLATES: [&str; 5] = ["chat", "guardrail", "js-chat", "py-chat", "support"];
+const TEMPLATES: [&str; 6] = [
+    "chat",
+    "guardrail",
+    "js-chat",
+    "py-chat",
+    "support",
+    "tools",
+];
 
 /// Runs `init` in a folder.
 pub(crate) async fn init(within: &Path, words: &[&str]) -> super::program::Ended {
@@ -141,7 +148,10 @@ async fn a_project_of_each_template_builds_deploys_and_answers() {
             assert!(!text(&events).is_empty());
         }
     }
-    assert_eq!(names(&folder), ["my-chat", "my-guardrail", "my-support"]);
+    assert_eq!(
+        names(&folder),
+        ["my-chat", "my-guardrail", "my-support", "my-tools"]
+    );
 
     let judged = guarded(
         &host,

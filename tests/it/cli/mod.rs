@@ -15,4 +15,5 @@ mod path;
 pub(crate) mod program;
 mod refused;
 mod replay;
+mod test;
 pub(crate) mod verbs;

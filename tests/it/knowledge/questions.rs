@@ -84,7 +84,7 @@ const QUESTIONS: &[(&str, &str)] = &[
     ("ask a first question", "getting-started.md"),
     ("write my own agent in rust", "writing-agents.md"),
     ("give my agent a tool", "writing-agents.md"),
-    ("how to test an agent", "writing-agents.md"),
+    ("how to test an agent", "testing-agents.md"),
     ("what can't an agent do", "writing-agents.md"),
     ("what does an error look like", "errors.md"),
     ("list of error codes", "errors.md"),

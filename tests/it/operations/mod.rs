@@ -343,6 +343,12 @@ const OPERATIONS: &[Operation] = &[
         r#"{"version":1}"#,
     ),
     (
+        "GET",
+        "/v1/orgs/{org}/agents/{agent}/runs/{run}/recording",
+        "read",
+        "",
+    ),
+    (
         "POST",
         "/v1/orgs/{org}/agents/{agent}/replay",
         "run",

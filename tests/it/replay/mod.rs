@@ -8,6 +8,7 @@
 
 mod ends;
 mod many;
+mod recorded;
 mod refused;
 mod versions;
 

@@ -5,6 +5,7 @@
 mod edges;
 mod files;
 mod migrations;
+mod sdk;
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,5 @@
 //! Building an agent's project into a component, by the toolchain of its language: cargo, npm or pip. Used by `build`,
-//! `dev` and `deploy`. Must hold: a project is built by what its own lock file names, and nothing of a toolchain
+//! `dev`, `deploy` and `test`. Must hold: a project is built by what its own lock file names, and nothing of a toolchain
 //! outlives the wait for it.
 
 mod command;
@@ -15,6 +15,7 @@ pub(super) use self::command::{Args, run};
 use self::project::Project;
 pub(super) use self::project::{NODE, PYTHON, RUST};
 pub(super) use self::rust::{For, TARGET, has_target};
+pub(super) use self::tool::Toolchain;
 use super::terminal::{Failure, Output};
 
 /// A built component.

@@ -34,7 +34,7 @@ const INSTALL_PYTHON_ANYWHERE: &str = "curl -LsSf https://astral.sh/uv/install.s
 
 /// What a project is built with.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Toolchain {
+pub(in crate::cli) enum Toolchain {
     Rust,
     Node,
     Python,
@@ -93,7 +93,7 @@ impl Toolchain {
     }
 
     /// Runs a tool to its end; what it says is for people.
-    pub(super) async fn tell(self, mut tool: Command) -> Result<ExitStatus, Failure> {
+    pub(in crate::cli) async fn tell(self, mut tool: Command) -> Result<ExitStatus, Failure> {
         // Standard output is the command's own answer.
         tool.stdout(io::stderr().as_fd().try_clone_to_owned()?)
             .stderr(Stdio::inherit());

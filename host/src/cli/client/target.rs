@@ -59,9 +59,16 @@ impl Target {
         let key = self.key.clone().filter(|key| !key.expose().is_empty());
         let key = key.or_else(|| running.map(|running| Secret::new(running.api_key)));
         let key = key.ok_or_else(|| missing("the API key"))?;
-        Ok(Client {
+        Client::at(&url, &org, key)
+    }
+}
+
+impl Client {
+    /// A host that is known.
+    pub(in crate::cli) fn at(url: &str, org: &str, key: Secret) -> Result<Self, Failure> {
+        Ok(Self {
             http: Egress::new()?.client().clone(),
-            base: base(&url, &org)?,
+            base: base(url, org)?,
             key,
         })
     }

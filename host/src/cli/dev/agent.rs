@@ -17,12 +17,12 @@ use crate::knowledge::{Knowledge, ingest};
 
 /// What runs now.
 #[derive(Debug)]
-pub(super) struct Deployed {
-    pub(super) agent: String,
-    pub(super) version: Version,
+pub(in crate::cli) struct Deployed {
+    pub(in crate::cli) agent: String,
+    pub(in crate::cli) version: Version,
 }
 
-pub(super) async fn deploy(
+pub(in crate::cli) async fn deploy(
     agents: &Agents,
     caller: &Caller,
     built: &Built,
@@ -59,7 +59,7 @@ pub(super) fn warn(deployed: &Deployed, out: Output) {
 }
 
 /// Reads in the folder, if there is one.
-pub(super) async fn read_knowledge(
+pub(in crate::cli) async fn read_knowledge(
     knowledge: &Knowledge,
     caller: &Caller,
     folder: &Path,

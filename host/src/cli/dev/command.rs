@@ -134,7 +134,8 @@ pub(in crate::cli) async fn run(args: Args, out: Output) -> Result<(), Failure> 
     ended.and(closed)
 }
 
-async fn start(
+/// A host on this database, migrated first.
+pub(in crate::cli) async fn start(
     config: Config,
     database: &Database,
     surroundings: &Surroundings,

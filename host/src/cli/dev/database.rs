@@ -13,13 +13,16 @@ use crate::postgres::{Lock, Postgres};
 
 /// A database and the held data folder.
 #[derive(Debug)]
-pub(super) enum Database {
+pub(in crate::cli) enum Database {
     Embedded(Box<Postgres>),
     Given { url: String, _held: Lock },
 }
 
 impl Database {
-    pub(super) async fn open(data: &Path, surroundings: &Surroundings) -> Result<Self, Failure> {
+    pub(in crate::cli) async fn open(
+        data: &Path,
+        surroundings: &Surroundings,
+    ) -> Result<Self, Failure> {
         if let Some(url) = &surroundings.database_url {
             let held = hold(data)?;
             return Ok(Self::Given {
@@ -54,7 +57,7 @@ impl Database {
         }
     }
 
-    pub(super) async fn close(self) -> Result<(), Failure> {
+    pub(in crate::cli) async fn close(self) -> Result<(), Failure> {
         match self {
             Self::Embedded(postgres) => Ok(postgres.stop().await?),
             Self::Given { .. } => Ok(()),

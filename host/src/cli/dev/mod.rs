@@ -1,9 +1,9 @@
-//! `bulkhead dev`: everything on this machine in one command, stopped in order. What `serve` shares with it is handed
-//! out here.
+//! `bulkhead dev`: everything on this machine in one command, stopped in order. What `serve` and `test`
+//! share with it is handed out here.
 
-mod agent;
+pub(super) mod agent;
 mod command;
-mod database;
+pub(super) mod database;
 mod folder;
 mod greeting;
 pub(super) mod programs;
@@ -12,5 +12,5 @@ mod rounds;
 pub(super) mod running;
 mod turns;
 
-pub(super) use self::command::{Args, program, reachable, run};
+pub(super) use self::command::{Args, program, reachable, run, start};
 pub(super) use self::database::hold;

@@ -28,7 +28,7 @@ pub(in crate::cli) fn options(data: &Path, surroundings: &Surroundings) -> Optio
 }
 
 /// Sees to it that the database can be started.
-pub(super) async fn ensure(
+pub(in crate::cli) async fn ensure(
     data: &Path,
     surroundings: &Surroundings,
     (yes, out): (bool, Output),

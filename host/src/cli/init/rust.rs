@@ -92,6 +92,7 @@ fn renamed(template: &Template, place: &Path, content: &[u8], name: &str) -> Vec
         vec![
             (format!("fn {own}("), format!("fn {identifier}(")),
             (format!("({own}, "), format!("({identifier}, ")),
+            (format!("({own})"), format!("({identifier})")),
             (format!("{own}::"), format!("{identifier}::")),
             (format!("\"{}\"", template.name), format!("\"{name}\"")),
         ]

@@ -29,7 +29,7 @@ pub(super) const OURS: &str = "bulkhead";
 /// What is done with a new agent in Rust.
 const RUST_NEXT: &[&str] = &[
     "cd {folder}",
-    "cargo test                  # against the mock host",
+    "bulkhead test               # its own tests, then the component in the sandbox",
     "bulkhead dev                # builds, deploys and serves it, again with every save",
     "bulkhead run {name} \"hello\"",
 ];

@@ -26,16 +26,16 @@ const WAIT_MAX: Duration = Duration::from_secs(3);
 
 /// One event of the run.
 #[derive(Debug, Serialize)]
-pub(super) struct Event {
-    pub(super) seq: i64,
-    pub(super) kind: String,
-    pub(super) data: Value,
+pub(in crate::cli) struct Event {
+    pub(in crate::cli) seq: i64,
+    pub(in crate::cli) kind: String,
+    pub(in crate::cli) data: Value,
 }
 
 type Events = Pin<Box<dyn Stream<Item = Result<Sse, String>> + Send>>;
 
 /// Follows one run. Dropping a `next` that waits loses nothing.
-pub(super) struct Follow<'a> {
+pub(in crate::cli) struct Follow<'a> {
     client: &'a Client,
     agent: &'a str,
     new: &'a Value,
@@ -49,7 +49,7 @@ pub(super) struct Follow<'a> {
 }
 
 impl<'a> Follow<'a> {
-    pub(super) fn new(client: &'a Client, agent: &'a str, new: &'a Value) -> Self {
+    pub(in crate::cli) fn new(client: &'a Client, agent: &'a str, new: &'a Value) -> Self {
         let key: Uuid = Ids::new(Clock::system(), Random::system()).next();
         let key = key.simple().to_string();
         Self {
@@ -76,7 +76,7 @@ impl<'a> Follow<'a> {
     }
 
     /// The next event, `None` after the last.
-    pub(super) async fn next(&mut self) -> Result<Option<Event>, Failure> {
+    pub(in crate::cli) async fn next(&mut self) -> Result<Option<Event>, Failure> {
         while !self.ended {
             let Some(events) = &mut self.events else {
                 self.reconnect().await?;

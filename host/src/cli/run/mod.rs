@@ -5,3 +5,4 @@ mod follow;
 mod screen;
 
 pub(super) use self::command::{Args, run};
+pub(super) use self::follow::Follow;

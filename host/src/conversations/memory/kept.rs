@@ -132,6 +132,7 @@ mod tests {
         let config = Config {
             memory_keys: 2,
             memory_bytes: 10,
+            ..Config::default()
         };
         let mut kept = kept(&[("a", "1234"), ("b", "1234")]);
         assert_eq!(kept.refuses("a", "12", &config), None);

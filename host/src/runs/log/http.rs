@@ -168,7 +168,8 @@ impl Runs {
         )))
     }
 
-    async fn steps(
+    /// A page of the run's journal, as a reader may see it.
+    pub(in crate::runs) async fn steps(
         &self,
         caller: &Caller,
         agent: &str,

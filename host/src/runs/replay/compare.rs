@@ -1,9 +1,11 @@
 //! The replay beside the record: every event, the end, and what was used. The same version must be the same to the
 //! unit; of another one a text may come in other pieces, and is compared whole.
 
+mod lines;
+
 use serde_json::{Value, json};
 
-use super::lines::diff;
+pub use self::lines::diff;
 use super::perform::{End, Performed};
 use super::report::{Asked, Difference, Report, Side, TEXT_MAX, There, cut};
 use super::{Beyond, Found};

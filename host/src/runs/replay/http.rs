@@ -1,4 +1,4 @@
-//! The routes of replays.
+//! The routes of replays: here, and anywhere by a recording.
 
 use axum::Json;
 use axum::extract::{FromRef, State};
@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Report, Summary};
-use crate::identity::{Identity, Run};
+use super::{Recording, Report, Summary};
+use crate::identity::{Identity, Read, Run};
 use crate::kit::Result;
 use crate::kit::http::{Body, Params, Problem};
 use crate::runs::Runs;
@@ -22,6 +22,7 @@ where
 {
     OpenApiRouter::new()
         .routes(routes!(replay))
+        .routes(routes!(recording))
         .routes(routes!(replay_last))
 }
 
@@ -58,6 +59,22 @@ async fn replay(
 ) -> Result<Json<Report>> {
     let run = (&*path.agent, path.id()?);
     Ok(Json(runs.replay(&caller, run, new.version).await?))
+}
+
+/// Record a run
+///
+/// What an ended run was asked, was answered and said, as a file that the SDK replays natively; without credentials,
+/// and with what the version's guardrails take out. At most 1,000 steps and 4 MiB.
+#[utoipa::path(get, path = "/v1/orgs/{org}/agents/{agent}/runs/{run}/recording", tag = "runs",
+    params(("org" = String, Path,), ("agent" = String, Path,), ("run" = String, Path,)),
+    responses((status = 200, body = Recording), (status = "4XX", body = Problem)))]
+async fn recording(
+    State(runs): State<Runs>,
+    Read(caller): Read,
+    Params(path): Params<RunPath>,
+) -> Result<Json<Recording>> {
+    let run = (&*path.agent, path.id()?);
+    Ok(Json(runs.recording(&caller, run).await?))
 }
 
 /// Replay the last runs of the stable version on another one

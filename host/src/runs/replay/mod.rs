@@ -5,10 +5,10 @@ mod answers;
 mod compare;
 mod ended;
 pub mod http;
-mod lines;
 mod many;
 mod one;
 mod perform;
+mod recording;
 mod report;
 mod store;
 mod summary;
@@ -17,6 +17,8 @@ use self::ended::Found;
 use crate::kit::Code;
 
 pub(super) use many::Turns;
+pub use compare::diff;
+pub use recording::{RecordedEvent, RecordedStep, Recording};
 pub use report::{Beyond, Difference, Report, Side};
 pub use summary::{Differing, NotCompared, Summary, Used};
 

@@ -1,7 +1,7 @@
 //! Two texts side by side, line by line: what both have, what only one has. Bounded: where the middles of two texts
 //! are too long to be matched line by line, all of one stands before all of the other.
 
-use super::report::{TEXT_MAX, cut};
+use crate::runs::replay::report::{TEXT_MAX, cut};
 
 /// Cells of the table that matches lines.
 const CELLS_MAX: usize = 1 << 20;
@@ -15,7 +15,7 @@ enum Line<'a> {
 }
 
 /// `- ` was in the first, `+ ` is in the second.
-pub(super) fn diff(old: &str, new: &str) -> String {
+pub fn diff(old: &str, new: &str) -> String {
     let (old, new): (Vec<&str>, Vec<&str>) = (old.split('\n').collect(), new.split('\n').collect());
     let head = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
     let tails = old[head..].iter().rev().zip(new[head..].iter().rev());
