@@ -60,6 +60,7 @@ impl Models {
     ) -> Result<(Resolved, Stream), GenerateError> {
         request.check()?;
         let (tell, told) = oneshot::channel();
+        let (go, taken) = oneshot::channel::<()>();
         let (send, chunks) = mpsc::channel(CHUNKS_QUEUED);
         let (models, alias, trace) = (self.clone(), alias.to_owned(), trace.clone());
         let mut out = Out {
@@ -84,6 +85,11 @@ impl Models {
             let Ok((resolved, target)) = target else {
                 return;
             };
+            // Nobody is asked before the guest's side holds what it leaves: a guest that is dropped in this moment would be
+            // metered for an answer that its journal knows nothing of.
+            if taken.await.is_err() {
+                return;
+            }
             out.of.connection.clone_from(&resolved.connection);
             out.of.model.clone_from(&resolved.model);
             if let Err(error) = models
@@ -95,6 +101,8 @@ impl Models {
             }
         }));
         let (resolved, span) = told.await.map_err(|_| interrupted())??;
+        // Nothing waits from here until the caller keeps the stream with its ticket.
+        let _ = go.send(());
         let stream = Stream {
             chunks,
             ended: false,
