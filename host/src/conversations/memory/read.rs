@@ -50,7 +50,12 @@ pub fn shown(kind: &str, request: &mut Value, response: &mut Value) {
         return;
     }
     let hid = match response.get_mut("ok") {
-        Some(Value::Array(keys)) => keys.iter_mut().filter_map(|key| hide(key).then_some(())).count() > 0,
+        Some(Value::Array(keys)) => {
+            keys.iter_mut()
+                .filter_map(|key| hide(key).then_some(()))
+                .count()
+                > 0
+        }
         Some(value) => hide(value),
         None => false,
     };

@@ -16,8 +16,8 @@ mod summary;
 use self::ended::Found;
 use crate::kit::Code;
 
-pub(super) use many::Turns;
 pub use compare::diff;
+pub(super) use many::Turns;
 pub use recording::{RecordedEvent, RecordedStep, Recording};
 pub use report::{Beyond, Difference, Report, Side};
 pub use summary::{Differing, NotCompared, Summary, Used};

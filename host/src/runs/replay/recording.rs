@@ -107,6 +107,7 @@ impl Runs {
                 });
             }
         }
+        let settings = self.inner.agents.settings(caller.org, &resolved).await?;
         let recording = Recording {
             bulkhead_recording: FORM,
             run,
@@ -114,7 +115,7 @@ impl Runs {
             version: view.version,
             started_at_ms: epoch_ms(view.created_at),
             messages,
-            settings: (*resolved.settings).clone(),
+            settings: (*settings).clone(),
             steps: steps.collect(),
             said,
             rewritten: rules.redacts_output() || rules.components().next().is_some(),
