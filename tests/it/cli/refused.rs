@@ -265,7 +265,7 @@ async fn an_agent_that_is_none_is_told_and_nothing_is_left() {
     let refused = run(&words).await;
     assert_eq!((refused.status, refused.stdout.as_str()), (1, ""));
     assert!(
-        refused.stderr.contains("error: docs is no agent's crate"),
+        refused.stderr.contains("error: docs is no agent's project"),
         "{refused:?}"
     );
     assert_eq!(super::program::server(&data), None);
