@@ -106,6 +106,19 @@ async fn what_a_run_wrote_stays_where_it_cannot_be_read_back() {
         .await
         .unwrap();
     second.run_jobs().await;
+    eventually("it has ended", async || {
+        let ended: i64 = sqlx::query_scalar("select count(*) from runs where ended_at is not null")
+            .fetch_one(first.db())
+            .await
+            .unwrap();
+        ended == 1
+    })
+    .await;
+    // Who reads the run is shown its limits.
+    sqlx::query("update runs set limits_digest = null")
+        .execute(first.db())
+        .await
+        .unwrap();
     let there = client.at(&second.url());
     let events = there.resume(AGENT, &run, 0).await.rest().await;
     assert_eq!(stop_reason(&events), "host_error", "{events:?}");
@@ -114,10 +127,6 @@ async fn what_a_run_wrote_stays_where_it_cannot_be_read_back() {
         (&kept[0]["key"], &kept[0]["value"], &kept[0]["run"]),
         (&json!("a"), &json!("1"), &json!(run))
     );
-    sqlx::query("update runs set limits_digest = null")
-        .execute(first.db())
-        .await
-        .unwrap();
     let registry = first.host().app.runs.registry();
     eventually("the first host is done with the run", async || {
         registry.is_empty()
