@@ -2,9 +2,9 @@
 //! that wrote it.
 
 use bulkhead::invariants::check;
-use bulkhead_tests::client::{stop_reason, text};
+use bulkhead_tests::client::text;
 use bulkhead_tests::host::eventually;
-use bulkhead_tests::{Client, TestHost, logs};
+use bulkhead_tests::{Client, TestHost};
 use serde_json::json;
 
 use super::ask;
@@ -70,70 +70,6 @@ async fn what_was_overwritten_is_not_sorted_with_its_values() {
     .unwrap();
     assert_eq!(spilled, 0);
     host.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_a_run_wrote_stays_where_it_cannot_be_read_back() {
-    logs::expect_errors("a run's write failed");
-    logs::expect_errors("a run was lost to the host");
-    let first = Box::new(TestHost::start().await);
-    first.deploy("acme", AGENT, &JOURNEY).await;
-    let client = first.client("acme").await;
-    let conversation = client.converse(AGENT).await;
-    let body = json!({ "input": "remember a 1\nsay x\nsleep 3000\nsay y", "conversation_id": conversation });
-    let run = client.start(AGENT, &body).await;
-    first.reaches(&run, "sleep").await;
-    eventually("what it wrote is durable", async || {
-        let steps: i64 =
-            sqlx::query_scalar("select count(*) from run_steps where kind = 'memory.set'")
-                .fetch_one(first.db())
-                .await
-                .unwrap();
-        steps == 1
-    })
-    .await;
-    // The limits it was started with are gone.
-    let second = Box::new(first.join().await);
-    sqlx::query(
-        "update runs set limits_digest = decode(repeat('ab', 32), 'hex') where ended_at is null",
-    )
-    .execute(first.db())
-    .await
-    .unwrap();
-    sqlx::query("update nodes set heartbeat_at = heartbeat_at - interval '1 minute' where id = $1")
-        .bind(first.host().app.runs.node().0)
-        .execute(first.db())
-        .await
-        .unwrap();
-    second.run_jobs().await;
-    eventually("it has ended", async || {
-        let ended: i64 = sqlx::query_scalar("select count(*) from runs where ended_at is not null")
-            .fetch_one(first.db())
-            .await
-            .unwrap();
-        ended == 1
-    })
-    .await;
-    // Who reads the run is shown its limits.
-    sqlx::query("update runs set limits_digest = null")
-        .execute(first.db())
-        .await
-        .unwrap();
-    let there = client.at(&second.url());
-    let events = there.resume(AGENT, &run, 0).await.rest().await;
-    assert_eq!(stop_reason(&events), "host_error", "{events:?}");
-    let kept = memory(&there, &conversation).await;
-    assert_eq!(
-        (&kept[0]["key"], &kept[0]["value"], &kept[0]["run"]),
-        (&json!("a"), &json!("1"), &json!(run))
-    );
-    let registry = first.host().app.runs.registry();
-    eventually("the first host is done with the run", async || {
-        registry.is_empty()
-    })
-    .await;
-    second.stop().await;
-    first.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

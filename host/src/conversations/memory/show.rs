@@ -76,9 +76,6 @@ impl Conversations {
             Some(None) => {}
         }
         let keys = store::forget(&mut *tx, caller.org, id).await?;
-        if keys == 0 {
-            return Ok(());
-        }
         store::mark_forgotten(&mut *tx, caller.org, id).await?;
         let target = Target::new("conversation", id);
         let did = caller.did(Action::ConversationMemoryDeleted, target);
